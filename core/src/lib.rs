@@ -1,0 +1,13 @@
+//! The thinking half of pmbridge.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod exposition;
+pub mod http;
+pub mod mapping;
+pub mod pcp;
+pub mod pdu;
+pub mod role;
+pub mod store;
+pub mod time;
+pub mod wire;
