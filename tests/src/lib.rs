@@ -1,1 +1,77 @@
+//! The harness: real peers, each private to one test, each ended by the test that started it.
+//!
+//! A [`Pmcd`] runs in a directory of its own with one PMDA, the stock one or ours. A [`Server`] is an HTTP
+//! endpoint whose documents and faults a test chooses. [`tool`] runs a PCP tool against either. Ports come
+//! from the kernel, processes end by their id, and no test asserts a time: [`eventually`] only gives up.
 
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::std_instead_of_core,
+    reason = "a harness tells what went wrong by panicking, and it runs where std is"
+)]
+
+mod dir;
+mod peer;
+mod pminfo;
+mod process;
+mod server;
+
+pub use dir::Dir;
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
+pub use pminfo::{Metric, metrics};
+pub use process::{Finished, Process, run, tool};
+pub use server::{Answer, Server, Stream};
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take on a loaded machine before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A port that was free when the kernel was asked.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// Waits until the condition gives a value, or panics with what was waited for.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < until, "gave up waiting for {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether all these files are there. Where one is not, the test is skipped, and says so past libtest's capture.
+pub fn has(test: &str, files: &[&str]) -> bool {
+    let missing: Vec<_> = files.iter().filter(|file| !Path::new(file).exists()).collect();
+    if !missing.is_empty() {
+        let line = format!("SKIPPED {test}: not installed: {missing:?}\n");
+        std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+    }
+    missing.is_empty()
+}
+
+/// pmcd, as Debian and Fedora place it.
+pub const PMCD: &str = "/usr/lib/pcp/bin/pmcd";
+/// The PMDA that pmbridge stands in for.
+pub const STOCK: &str = "/var/lib/pcp/pmdas/openmetrics/pmdaopenmetrics.python";
+/// The documents that PCP's own QA feeds to that PMDA.
+pub const SAMPLES: &str = "/var/lib/pcp/testsuite/openmetrics/samples";
+/// The exporter every Prometheus site has.
+pub const NODE_EXPORTER: &str = "/usr/bin/prometheus-node-exporter";
+/// The Python that has `pcp.pmapi`; another one first in PATH does not.
+pub const PYTHON: &str = "/usr/bin/python3";
+/// A PCP tool.
+pub const PMINFO: &str = "/usr/bin/pminfo";

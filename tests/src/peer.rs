@@ -1,0 +1,201 @@
+//! The peers: pmcd with one PMDA, pmbridge serving by itself, node_exporter.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, eventually, free_port, process, run, tool};
+
+/// The binary under test, a release build in the target directory that these tests were built in.
+pub fn pmbridge() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
+    let binary = target.join("release/pmbridge");
+    assert!(binary.exists(), "{} is missing: cargo build --release", binary.display());
+    binary
+}
+
+/// Which PMDA a pmcd runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pmda {
+    /// PCP's own.
+    Stock,
+    /// pmbridge.
+    Ours,
+}
+
+impl Pmda {
+    fn command(self, config: &Path, log: &Path) -> String {
+        let command = match self {
+            Self::Stock => format!("{PYTHON} {STOCK}"),
+            Self::Ours => format!("{} pmda", pmbridge().display()),
+        };
+        format!("{command} -c {} -d 144 -l {}", config.display(), log.display())
+    }
+}
+
+/// A private pmcd with one PMDA and its own directories.
+#[derive(Debug)]
+pub struct Pmcd {
+    /// The process; it falls before its directory does.
+    pub process: Process,
+    /// The port that PCP tools take.
+    pub port: u16,
+    /// Its directory: `config.d`, `pmda.log`, `log/pmcd.log`.
+    pub dir: Dir,
+}
+
+impl Pmcd {
+    /// Starts pmcd and waits until the PMDA has shown its names.
+    pub fn start(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
+        let this = Self::start_unready(pmda, sources);
+        eventually(&format!("the names of the {pmda:?} PMDA in {}", this.dir.path().display()), || {
+            let listing = run(tool("pminfo", this.port).arg("openmetrics"));
+            listing.out.contains("openmetrics.").then_some(())
+        });
+        this
+    }
+
+    /// Starts pmcd and waits for nothing but its port.
+    pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
+        let dir = Dir::new();
+        for part in ["config.d", "var/config/pmda", "run", "log", "tmp"] {
+            std::fs::create_dir_all(dir.join(part)).expect("a directory");
+        }
+        std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
+        for (name, url) in sources {
+            dir.write(&format!("config.d/{name}.url"), format!("{url}\n"));
+        }
+        let command = pmda.command(&dir.join("config.d"), &dir.join("pmda.log"));
+        let conf = dir.write("pmcd.conf", format!("openmetrics\t144\tpipe\tbinary notready\t{command}\n"));
+        let pmns = dir.write("pmns", "root {\n\topenmetrics\t144:*:*\n}\n");
+        let port = free_port();
+        let mut pmcd = Command::new(PMCD);
+        private(&mut pmcd, &dir);
+        pmcd.args(["-f", "-A", "-i", "127.0.0.1", "-p"]).arg(port.to_string());
+        pmcd.arg("-s").arg(dir.join("run/pmcd.socket")).arg("-c").arg(conf).arg("-n").arg(pmns);
+        pmcd.arg("-l").arg(dir.join("log/pmcd.log")).args(["-U", &user()]);
+        let mut process = Process::start(&mut pmcd, dir.join("pmcd.out"));
+        eventually("pmcd's port", || {
+            assert!(process.is_alive(), "pmcd ended:\n{}", dir.read("log/pmcd.log"));
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self { process, port, dir }
+    }
+
+    /// What the PMDA and pmcd have logged.
+    pub fn logs(&self) -> String {
+        format!("{}\n--- pmcd:\n{}", self.dir.read("pmda.log"), self.dir.read("log/pmcd.log"))
+    }
+
+    /// The process id of the PMDA, while pmcd has one.
+    pub fn pmda(&self) -> Option<u32> {
+        self.process.children().first().copied()
+    }
+
+    /// Ends the PMDA at once, as a crash would.
+    pub fn kill_pmda(&self) {
+        process::signal("KILL", self.pmda().expect("a PMDA"));
+    }
+
+    /// Tells pmcd to look after its agents: it starts those again that have died.
+    pub fn hangup(&self) {
+        process::signal("HUP", self.process.id());
+    }
+
+    /// A PCP tool that talks to this pmcd.
+    pub fn tool(&self, name: &str) -> Command {
+        tool(name, self.port)
+    }
+}
+
+/// Sets the directories of a PCP program to be private ones.
+fn private(command: &mut Command, dir: &Dir) {
+    for (variable, part) in
+        [("PCP_VAR_DIR", "var"), ("PCP_RUN_DIR", "run"), ("PCP_LOG_DIR", "log"), ("PCP_TMP_DIR", "tmp")]
+    {
+        command.env(variable, dir.join(part));
+    }
+}
+
+fn user() -> String {
+    run(Command::new("id").arg("-un")).ok().trim().to_owned()
+}
+
+/// `pmbridge serve` on a port of its own.
+#[derive(Debug)]
+pub struct Serve {
+    /// The process; it falls before its directory does.
+    pub process: Process,
+    /// The port that PCP tools take.
+    pub port: u16,
+    dir: Dir,
+}
+
+impl Serve {
+    /// Starts it with these arguments and waits for its port.
+    pub fn start(args: &[&str]) -> Self {
+        let dir = Dir::new();
+        let port = free_port();
+        let mut command = Command::new(pmbridge());
+        command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
+        let mut process = Process::start(&mut command, dir.join("serve.log"));
+        eventually("the port of pmbridge serve", || {
+            assert!(process.is_alive(), "pmbridge serve {args:?} ended:\n{}", process.said());
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self { process, port, dir }
+    }
+
+    /// Waits until a metric with this word in its name has a value.
+    pub fn until_shows(&self, word: &str) {
+        eventually(&format!("{word} in pmbridge serve; it said:\n{}", self.process.said()), || {
+            let names = run(&mut self.tool("pminfo")).out;
+            let name = names.lines().find(|name| name.contains(word))?.to_owned();
+            let shown = run(self.tool("pminfo").arg("-f").arg(name)).out;
+            (shown.contains("    value ") || shown.contains("    inst [")).then_some(())
+        });
+    }
+
+    /// A PCP tool that talks to it.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = tool(name, self.port);
+        command.env("PCP_TMP_DIR", self.dir.path()).env("PCP_RUN_DIR", self.dir.path());
+        command
+    }
+}
+
+/// node_exporter on a port of its own.
+#[derive(Debug)]
+pub struct NodeExporter {
+    /// The process; it falls before its directory does.
+    pub process: Process,
+    /// Where its page is.
+    pub url: String,
+    port: u16,
+    _dir: Dir,
+}
+
+impl NodeExporter {
+    /// Starts it and waits for its port.
+    pub fn start() -> Self {
+        let dir = Dir::new();
+        let port = free_port();
+        let mut command = Command::new(NODE_EXPORTER);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = Process::start(&mut command, dir.join("log"));
+        eventually("node_exporter's port", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { process, url: format!("http://127.0.0.1:{port}/metrics"), port, _dir: dir }
+    }
+
+    /// Its page as it is now.
+    pub fn page(&self) -> Vec<u8> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("node_exporter");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("a request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+        answer.split_off(end + 4)
+    }
+}

@@ -1,0 +1,19 @@
+//! Real peers against pmbridge: one suite a module.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::std_instead_of_core,
+    reason = "these are tests"
+)]
+
+mod check;
+mod differential;
+mod faults;
+mod harness;
+mod million;
+mod page;
+mod serve;
