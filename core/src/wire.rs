@@ -31,6 +31,17 @@ pub const fn padded(len: usize) -> usize {
     len.saturating_add(padding(len))
 }
 
+/// A number off the wire as a size in memory.
+pub const fn size(word: u32) -> usize {
+    word as usize
+}
+
+/// A size in memory as a number of the wire; what no length word can say becomes the largest.
+#[expect(clippy::cast_possible_truncation, reason = "the bound is tested first")]
+pub const fn count(size: usize) -> u32 {
+    if size as u64 > u32::MAX as u64 { u32::MAX } else { size as u32 }
+}
+
 /// The front of some bytes, taken off word by word.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
