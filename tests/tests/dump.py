@@ -5,6 +5,7 @@ With --count only the number of values is printed.
 """
 import struct
 import sys
+from ctypes import c_uint
 
 import cpmapi as c
 from pcp import pmapi
@@ -13,10 +14,16 @@ context = pmapi.pmContext(c.PM_CONTEXT_HOST, sys.argv[1])
 names = []
 context.pmTraversePMNS("", lambda name: names.append(name.decode() if isinstance(name, bytes) else name))
 NUMBERS = {c.PM_TYPE_32, c.PM_TYPE_U32, c.PM_TYPE_64, c.PM_TYPE_U64, c.PM_TYPE_FLOAT, c.PM_TYPE_DOUBLE}
+DERIVED = 511  # the domain of metrics that libpcp computes, in which no collector has labels
 total = 0
 for start in range(0, len(names), 50):
     batch = names[start : start + 50]
-    pmids = context.pmLookupName(tuple(batch), 1)
+    found = zip(batch, context.pmLookupName(tuple(batch), 1))
+    found = [(name, pmid) for name, pmid in found if pmid >> 22 & 511 != DERIVED]
+    if not found:
+        continue
+    batch = [name for name, _ in found]
+    pmids = (c_uint * len(found))(*[pmid for _, pmid in found])
     result = context.pmFetch(pmids)
     for i, name in enumerate(batch):
         count = result.contents.get_numval(i)

@@ -12,6 +12,7 @@
 
 mod check;
 mod differential;
+mod dump;
 mod faults;
 mod harness;
 mod million;

@@ -1,11 +1,10 @@
 //! A document of a million series is fetched whole.
 
 use std::fmt::Write;
-use std::process::Command;
 
-use pmbridge_tests::{Answer, Dir, PMCD, PYTHON, Pmcd, Pmda, Serve, Server, has, run};
+use pmbridge_tests::{Answer, Dir, PMCD, PYTHON, Pmcd, Pmda, Serve, Server, has};
 
-const DUMP: &str = include_str!("dump.py");
+use crate::dump::count;
 
 fn million() -> String {
     let mut page = String::with_capacity(64 << 20);
@@ -23,14 +22,6 @@ fn million() -> String {
         }
     }
     page
-}
-
-/// How many values a collector has on this port; pmbridge's own metrics are not many.
-fn count(port: u16) -> u64 {
-    let mut python = Command::new(PYTHON);
-    python.env("PMCD_REQUEST_TIMEOUT", "170").args(["-c", DUMP, &format!("127.0.0.1:{port}"), "--count"]);
-    let finished = run(&mut python);
-    finished.out.trim().parse().unwrap_or_else(|_| panic!("{finished:?}"))
 }
 
 #[test]

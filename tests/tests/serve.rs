@@ -1,33 +1,11 @@
 //! Unmodified PCP tools on `pmbridge serve`, without any pmcd.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
 use pmbridge_tests::{Answer, Dir, NODE_EXPORTER, NodeExporter, PMINFO, PYTHON, Serve, Server, has, run};
 
+use crate::dump::{dump, same};
 use crate::page::{Sample, samples};
-
-const DUMP: &str = include_str!("dump.py");
-
-/// Each value that Python's pcp.pmapi sees: the metric, its labels, its bits.
-fn dump(serve: &Serve) -> Vec<(String, BTreeMap<String, String>, u64)> {
-    let mut python = Command::new(PYTHON);
-    python.env("PMCD_REQUEST_TIMEOUT", "120").args(["-c", DUMP, &format!("127.0.0.1:{}", serve.port)]);
-    let lines = run(&mut python).ok();
-    lines
-        .lines()
-        .map(|line| {
-            let fields: Vec<_> = line.split('\t').collect();
-            let labels = fields[2].split('\x1f').filter_map(|label| label.split_once('='));
-            let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-            (fields[0].to_owned(), labels, u64::from_str_radix(fields[1], 16).unwrap())
-        })
-        .collect()
-}
-
-fn same(a: f64, bits: u64) -> bool {
-    a.to_bits() == bits || a.is_nan() && f64::from_bits(bits).is_nan()
-}
 
 /// A page of node_exporter where there is one, else a small one with the same shapes.
 fn page() -> String {
@@ -55,20 +33,23 @@ fn every_sample_of_the_page_has_its_value_and_labels() {
         return;
     }
     let (_server, serve, samples) = served();
-    let dump = dump(&serve);
+    let dump = dump(serve.port);
     for sample in &samples {
         let leaf = format!(".{}", sample.name.replace(':', "."));
-        let found = dump.iter().any(|(name, labels, bits)| {
-            name.ends_with(&leaf)
-                && same(sample.value, *bits)
-                && sample.labels.iter().all(|(k, v)| labels.get(k) == Some(&v.replace(['\t', '\n'], " ")))
+        let found = dump.iter().any(|value| {
+            value.name.ends_with(&leaf)
+                && same(sample.value, value.bits)
+                && sample
+                    .labels
+                    .iter()
+                    .all(|(k, v)| value.labels.get(k) == Some(&v.replace(['\t', '\n'], " ")))
         });
         assert!(found, "{sample:?} is not there; of its name there is:\n{:#?}", {
-            dump.iter().filter(|(name, ..)| name.ends_with(&leaf)).collect::<Vec<_>>()
+            dump.iter().filter(|value| value.name.ends_with(&leaf)).collect::<Vec<_>>()
         });
     }
-    let shown = dump.iter().filter(|(name, ..)| {
-        samples.iter().any(|sample| name.ends_with(&format!(".{}", sample.name.replace(':', "."))))
+    let shown = dump.iter().filter(|value| {
+        samples.iter().any(|sample| value.name.ends_with(&format!(".{}", sample.name.replace(':', "."))))
     });
     assert_eq!(shown.count(), samples.len(), "values on the page and in PCP");
 }
