@@ -173,7 +173,7 @@ fn the_pmda_ends_when_pmcd_is_killed() {
     pmcd.process.kill();
     eventually("the end of the PMDA", || {
         let command = std::fs::read_to_string(format!("/proc/{pmda}/cmdline")).unwrap_or_default();
-        (!command.contains("pmbridge")).then_some(())
+        (!command.contains("pmda")).then_some(())
     });
 }
 
