@@ -1,0 +1,27 @@
+//! What a run of pmbridge may use at most.
+//!
+//! Each limit is a flag. What goes over one is refused with a message and counted; the rest goes on.
+
+/// The ceilings of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Series kept over all sources.
+    pub(crate) series: usize,
+    /// Bytes of one document.
+    pub(crate) body: usize,
+    /// Bytes of one line of a document.
+    pub(crate) line: usize,
+    /// PCP clients connected at once.
+    pub(crate) clients: usize,
+}
+
+impl Limits {
+    /// A million series and its document fit with room to spare.
+    pub(crate) const DEFAULT: Self = Self { series: 1 << 23, body: 1 << 30, line: 1 << 20, clients: 512 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
