@@ -1,1 +1,24 @@
-//! In the making.
+//! Mapping is pure functions: what PCP calls a thing that an exposition names, by the *classic* rules.
+//!
+//! Classic rules are those of PCP's own openmetrics PMDA, so that a site's archives go on without a
+//! seam when pmbridge takes its place. Nothing here keeps state: a caller asks once, when a metric
+//! or a series is first seen, and remembers the answer. Texts leave piece by piece through [`Put`].
+
+pub mod family;
+pub mod help;
+pub mod instance;
+pub mod kind;
+pub mod name;
+pub mod pcpline;
+pub mod unit;
+
+pub use family::Family;
+pub use pcpline::PcpLine;
+
+/// Where the pieces of a text go, in order.
+pub type Put<'p> = &'p mut dyn FnMut(&[u8]);
+
+/// Whether one of the `_`-separated pieces of a name is this word.
+fn has_piece(name: &str, word: &str) -> bool {
+    name.as_bytes().split(|byte| *byte == b'_').any(|piece| piece == word.as_bytes())
+}

@@ -1,0 +1,197 @@
+//! The head of a response says how its body ends, and whether the connection outlives it.
+
+use super::{Error, body::Framing};
+
+/// What a scrape needs of the head of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// How the body ends.
+    pub body: Framing,
+    /// Whether the connection may serve another request when the body is read.
+    pub keep_alive: bool,
+}
+
+impl Head {
+    /// Parses a head from the front of `input`, and says how many bytes it has. `None` is a head still arriving.
+    pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, Error> {
+        let mut room = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut room);
+        let len = match response.parse(input) {
+            Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => len,
+            Ok(httparse::Status::Partial) if input.len() <= MAX_HEAD => return Ok(None),
+            Ok(_) => return Err(Error::HeadLong),
+            Err(httparse::Error::TooManyHeaders) => return Err(Error::Fields),
+            Err(_) => return Err(Error::Head),
+        };
+        let (Some(status), Some(minor)) = (response.code, response.version) else { return Err(Error::Head) };
+        let mut fields = Fields { keep_alive: minor > 0, ..Fields::default() };
+        for field in response.headers.iter() {
+            fields.note(field.name.as_bytes(), field.value)?;
+        }
+        Ok(Some((fields.head(status, minor)?, len)))
+    }
+
+    /// Whether this head is followed by another, that of the answer itself.
+    pub const fn is_informational(&self) -> bool {
+        self.status < 200
+    }
+}
+
+/// The fields that matter, as far as they were read.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    chunked: bool,
+    transfer: bool,
+    encoded: bool,
+    keep_alive: bool,
+}
+
+impl Fields {
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            for word in list(value) {
+                let length = decimal(word).ok_or(Error::Length)?;
+                if self.length.is_some_and(|before| before != length) {
+                    return Err(Error::Length);
+                }
+                self.length = Some(length);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.transfer = true;
+            for word in list(value) {
+                // Chunked comes last and once; any coding before it was not asked for.
+                self.encoded |= self.chunked || !word.eq_ignore_ascii_case(b"chunked");
+                self.chunked = true;
+            }
+        } else if name.eq_ignore_ascii_case(b"content-encoding") {
+            self.encoded |= list(value).any(|word| !word.eq_ignore_ascii_case(b"identity"));
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            for word in list(value) {
+                if word.eq_ignore_ascii_case(b"close") {
+                    self.keep_alive = false;
+                    return Ok(());
+                } else if word.eq_ignore_ascii_case(b"keep-alive") {
+                    self.keep_alive = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9112, section 6.3.
+    fn head(self, status: u16, minor: u8) -> Result<Head, Error> {
+        let bodiless = status < 200 || matches!(status, 204 | 304);
+        let (body, ambiguous) = match (self.transfer, self.length) {
+            _ if bodiless => (Framing::None, false),
+            (true, _) if self.encoded => return Err(Error::Encoding),
+            (true, length) => (Framing::Chunked, length.is_some() || minor == 0),
+            (false, Some(0)) => (Framing::None, false),
+            (false, Some(length)) => (Framing::Length(length), false),
+            (false, None) => (Framing::UntilClose, true),
+        };
+        // The body of an error is not read, so its encoding does not hide the status.
+        if self.encoded && body != Framing::None && (200..300).contains(&status) {
+            return Err(Error::Encoding);
+        }
+        Ok(Head { status, body, keep_alive: self.keep_alive && !ambiguous })
+    }
+}
+
+/// The elements of a comma-separated field.
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|word| !word.is_empty())
+}
+
+fn decimal(word: &[u8]) -> Option<u64> {
+    word.iter().try_fold(0u64, |value, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// The bytes that a head may have.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// The fields that a head may have.
+pub const MAX_FIELDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::{format, string::String};
+
+    fn head(text: &str) -> Result<Option<(Head, usize)>, Error> {
+        Head::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn fields_say_how_the_body_ends() {
+        for (fields, body, keep_alive) in [
+            ("HTTP/1.1 200 OK", Framing::UntilClose, false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12", Framing::Length(12), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12, 12", Framing::Length(12), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0", Framing::None, true),
+            ("HTTP/1.1 200\r\ncontent-length:5", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: close", Framing::Length(12), false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: x, Close", Framing::Length(12), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 12", Framing::Length(12), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 12\r\nConnection: Keep-Alive", Framing::Length(12), true),
+            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive", Framing::Chunked, false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked", Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3", Framing::Chunked, false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Encoding: identity", Framing::Length(3), true),
+            ("HTTP/1.1 204 No Content", Framing::None, true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 12", Framing::None, true),
+            ("HTTP/1.1 100 Continue", Framing::None, true),
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nContent-Encoding: gzip", Framing::Length(9), true),
+        ] {
+            let text = format!("{fields}\r\n\r\nbody");
+            let (head, len) = head(&text).unwrap().unwrap();
+            assert_eq!((head.body, head.keep_alive), (body, keep_alive), "{fields}");
+            assert_eq!(len, text.len() - 4, "{fields}");
+            assert_eq!(head.is_informational(), head.status == 100);
+        }
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_trusted_is_refused() {
+        for (fields, want) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 13", Error::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +12", Error::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1x", Error::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616", Error::Length),
+            ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5", Error::Encoding),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", Error::Encoding),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked", Error::Encoding),
+            ("HTTP/2 200", Error::Head),
+            ("SSH-2.0-OpenSSH_9.2", Error::Head),
+            ("{\"a\": 1}", Error::Head),
+            ("HTTP/1.1 abc OK", Error::Head),
+            ("HTTP/1.1 200 OK\r\nno colon", Error::Head),
+        ] {
+            assert_eq!(head(&format!("{fields}\r\n\r\n")), Err(want), "{fields}");
+        }
+    }
+
+    #[test]
+    fn every_head_cut_short_is_still_arriving() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nServer: x\r\n\r\n";
+        for cut in 0..text.len() {
+            assert_eq!(head(&text[..cut]), Ok(None), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_limits() {
+        let fields: String = (0..=MAX_FIELDS).map(|n| format!("A{n}: 1\r\n")).collect();
+        assert_eq!(head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")), Err(Error::Fields));
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
+        assert_eq!(head(&long), Err(Error::HeadLong));
+        assert_eq!(head(&format!("{long}\r\n\r\n")), Err(Error::HeadLong));
+    }
+}
