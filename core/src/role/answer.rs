@@ -1,0 +1,334 @@
+//! What agent and collector have in common: one request at a time, read where it lies, answered record by record.
+//!
+//! The length of an answer is told before its first byte, so it is measured first. Both passes and every size of
+//! window run the same code: a [`Place`] says which record is next, and a count how much of it is out.
+
+use super::{
+    Context, Progress,
+    fetch::Fetch,
+    instances::Instances,
+    labels::Labels,
+    names::{self, Listing},
+};
+use crate::{
+    mapping::help,
+    pcp::{Desc, InDom, Pmid, Status},
+    pdu::{
+        self, Header, Kind, Pmids, desc,
+        error::Report,
+        instance, label,
+        pmns::{Child, Ids, Names, Traverse},
+        profile::Profile,
+        text,
+    },
+    store::{Slot, Storage, Ticket, View},
+    time::{Duration, Instant},
+    wire::{Writer, count, size},
+};
+
+/// What answers are made from.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) view: View<'a>,
+    pub(super) domain: u16,
+    pub(super) is_collector: bool,
+}
+
+/// Which record of an answer comes next; what the numbers mean is the answer's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    pub(super) stage: u8,
+    pub(super) at: u32,
+    pub(super) slot: Slot,
+    pub(super) sum: u32,
+}
+
+impl Place {
+    pub(super) fn index(self) -> usize {
+        size(self.at)
+    }
+}
+
+/// A request that can be answered, as found in the input window.
+enum Ask<'a> {
+    Refuse(Status),
+    Fetch(Fetch<'a>),
+    Desc(Desc),
+    Descs(Pmids<'a>),
+    Instances(Instances<'a>),
+    Help { ident: u32, raw: &'a str, long: bool },
+    Labels(Labels<'a>),
+    Ids(Names<'a>),
+    List(Listing<'a>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum At {
+    Idle,
+    /// Sources are being scraped for the request; it has waited for those of the first `ready` PMIDs.
+    Waiting { since: Ticket, until: Instant, ready: u32 },
+    /// The answer is going out: `skip` bytes of the record at `place` are.
+    Telling { since: Ticket, len: u32, place: Place, skip: usize },
+}
+
+/// Answers requests one after the other.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    at: At,
+    budget: Duration,
+    is_collector: bool,
+}
+
+impl Answerer {
+    /// Waits at most `budget` for scrapes.
+    pub(super) const fn new(budget: Duration, is_collector: bool) -> Self {
+        Self { at: At::Idle, budget, is_collector }
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        match self.at {
+            At::Waiting { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self.at, At::Telling { .. })
+    }
+
+    /// Answers the request `header` and `body`, `len` bytes long in the input: consumed with the answer's last byte.
+    ///
+    /// `flags` are the state changes that a result reports to pmcd.
+    pub(super) fn step<S: Storage>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        (header, body, len): (Header, &[u8], usize),
+        profile: Result<Profile<'_>, Status>,
+        flags: u32,
+        output: &mut [u8],
+    ) -> Progress {
+        if matches!(self.at, At::Idle) {
+            self.at = self.wait(cx, header, body);
+        }
+        if let At::Waiting { since, until, ready } = self.at {
+            let (ready, done) = is_ready(cx, since, ready, header, body);
+            if !done && cx.now < until {
+                self.at = At::Waiting { since, until, ready };
+                return Progress::NONE;
+            }
+            self.at = At::Telling { since, len: 0, place: Place::default(), skip: 0 };
+        }
+        let At::Telling { since, .. } = self.at else { return Progress::NONE };
+        let domain = cx.store.domain();
+        let scope = Scope { view: cx.store.view(), domain, is_collector: self.is_collector };
+        let ask = ask(&scope, header, body, profile, since, flags, cx.wall);
+        let (produced, done) = self.tell(&scope, &ask, output);
+        if done {
+            self.at = At::Idle;
+        }
+        Progress { consumed: if done { len } else { 0 }, produced }
+    }
+
+    /// Wants what the request needs.
+    fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> At {
+        let since = cx.store.ticket();
+        if let Ok(fetch) = fetch_of(header, body) {
+            for pmid in fetch.iter() {
+                let view = cx.store.view();
+                if let Some(source) = view.identified(pmid).map(|m| view.source_of(m))
+                    && view.is_scraped(source)
+                {
+                    cx.store.want(source, since);
+                }
+            }
+        }
+        At::Waiting { since, until: cx.now.saturating_add(self.budget), ready: 0 }
+    }
+
+    /// Puts as much of the answer out as there is room for; whether that was the rest of it.
+    fn tell(&mut self, scope: &Scope<'_>, ask: &Ask<'_>, output: &mut [u8]) -> (usize, bool) {
+        let At::Telling { since, len, place, skip } = self.at else { return (0, true) };
+        let (len, mut place) = if len == 0 { ask.measure(scope) } else { (len, place) };
+        let mut w = Writer::resume(output, skip);
+        loop {
+            let before = w.total();
+            let next = ask.record(scope, place, len, &mut w);
+            if !w.is_whole() {
+                let skip = skip.saturating_add(w.written()).saturating_sub(before);
+                self.at = At::Telling { since, len, place, skip };
+                return (w.written(), false);
+            }
+            match next {
+                Some(next) => place = next,
+                None => return (w.written(), true),
+            }
+        }
+    }
+}
+
+/// Whether every source that the request names has been scraped since; and for how many PMIDs that is known.
+///
+/// Questions about names and metrics wait until every source has been scraped once.
+fn is_ready<S: Storage>(
+    cx: &Context<'_, S>,
+    since: Ticket,
+    ready: u32,
+    header: Header,
+    body: &[u8],
+) -> (u32, bool) {
+    let view = cx.store.view();
+    let Ok(pmids) = fetch_of(header, body) else { return (0, view.is_settled()) };
+    let mut ready = ready;
+    while let Some(pmid) = pmids.at(size(ready)) {
+        let fresh = view.identified(pmid).is_none_or(|m| {
+            let source = view.source_of(m);
+            !view.is_scraped(source) || view.is_fresh(source, since)
+        });
+        if !fresh {
+            return (ready, false);
+        }
+        ready = ready.saturating_add(1);
+    }
+    (ready, true)
+}
+
+fn fetch_of(header: Header, body: &[u8]) -> Result<Pmids<'_>, pdu::Error> {
+    match header.kind {
+        Kind::FETCH | Kind::HIGHRES_FETCH => pdu::fetch::Fetch::parse(header.kind, body).map(|f| f.pmids),
+        _ => Err(pdu::Error::Value),
+    }
+}
+
+/// What a request asks for. Whatever is wrong with it becomes the status that refuses it.
+fn ask<'a>(
+    scope: &Scope<'a>,
+    header: Header,
+    body: &'a [u8],
+    profile: Result<Profile<'a>, Status>,
+    since: Ticket,
+    flags: u32,
+    wall: crate::time::Timestamp,
+) -> Ask<'a> {
+    let asked = match header.kind {
+        Kind::FETCH | Kind::HIGHRES_FETCH => fetch_of(header, body).map_err(|_| Status::IPC).and_then(|pmids| {
+            let (kind, time) = match header.kind {
+                Kind::HIGHRES_FETCH => (Kind::HIGHRES_RESULT, wall),
+                // An agent has no clock for its collector: it reports state changes there.
+                _ if !scope.is_collector => {
+                    (Kind::RESULT, crate::time::Timestamp { secs: flags.into(), nanos: 0 })
+                }
+                _ => (Kind::RESULT, wall),
+            };
+            Ok(Ask::Fetch(Fetch { kind, pmids, profile: profile?, since, time }))
+        }),
+        Kind::LABEL_REQ => label::Request::parse(body).map_err(|_| Status::IPC).and_then(|request| {
+            Labels::find(scope, request, profile.unwrap_or(Profile::ALL)).map(Ask::Labels)
+        }),
+        _ => ask_metadata(scope, header.kind, body),
+    };
+    asked.unwrap_or_else(Ask::Refuse)
+}
+
+fn ask_metadata<'a>(scope: &Scope<'a>, kind: Kind, body: &'a [u8]) -> Result<Ask<'a>, Status> {
+    let bad = |_| Status::IPC;
+    let view = scope.view;
+    match kind {
+        Kind::DESC_REQ => {
+            let pmid = desc::Request::parse(body).map_err(bad)?.pmid;
+            Ok(Ask::Desc(view.identified(pmid).ok_or(Status::PMID)?.desc()))
+        }
+        Kind::DESC_IDS => {
+            let pmids = desc::DescIds::parse(body).map_err(bad)?.pmids;
+            match (pmids.len(), pmids.at(0)) {
+                (1, Some(pmid)) if view.identified(pmid).is_none() => Err(Status::PMID),
+                _ => Ok(Ask::Descs(pmids)),
+            }
+        }
+        Kind::INSTANCE_REQ => {
+            let request = instance::Request::parse(body).map_err(bad)?;
+            Instances::find(scope, &request).map(Ask::Instances)
+        }
+        Kind::TEXT_REQ => ask_help(scope, text::Request::parse(body).map_err(bad)?),
+        Kind::PMNS_NAMES => {
+            let names = Names::parse(body).map_err(bad)?;
+            if names.len() == 1
+                && let Some(name) = names.iter().next()
+            {
+                names::lookup(scope, name.name)?;
+            }
+            Ok(Ask::Ids(names))
+        }
+        Kind::PMNS_IDS => {
+            let ids = Ids::parse(body).map_err(bad)?;
+            let pmid = ids.pmids.at(0).filter(|_| ids.pmids.len() == 1).ok_or(Status::IPC)?;
+            Listing::One(pmid).check(scope).map(Ask::List)
+        }
+        Kind::PMNS_CHILD => {
+            let child = Child::parse(body).map_err(bad)?;
+            Listing::Children(child).check(scope).map(Ask::List)
+        }
+        Kind::PMNS_TRAVERSE => {
+            let traverse = Traverse::parse(body).map_err(bad)?;
+            Listing::Below(traverse.name).check(scope).map(Ask::List)
+        }
+        Kind::RESULT => Err(Status::PERMISSION),
+        _ => Err(Status::IPC),
+    }
+}
+
+fn ask_help<'a>(scope: &Scope<'a>, request: text::Request) -> Result<Ask<'a>, Status> {
+    let text::Request { ident, kind } = request;
+    let long = kind & text::ONELINE == 0;
+    if kind & text::INDOM != 0 {
+        scope.view.of_indom(InDom::from_bits(ident)).ok_or(Status::INDOM)?;
+        return Err(Status::TEXT);
+    }
+    let metric = scope.view.identified(Pmid::from_bits(ident)).ok_or(Status::PMID)?;
+    Ok(Ask::Help { ident, raw: scope.view.help(metric), long })
+}
+
+impl<'a> Ask<'a> {
+    /// The length of the answer, and its first place.
+    fn measure(&self, scope: &Scope<'a>) -> (u32, Place) {
+        let (len, sum) = match self {
+            Self::Fetch(fetch) => fetch.measure(scope),
+            Self::Instances(instances) => (instances.measure(scope).0, 0),
+            Self::Labels(labels) => (labels.measure(scope).0, 0),
+            Self::List(listing) => (listing.measure(scope).0, 0),
+            // One record, whose length its emitter knows; 1 says that it was measured.
+            _ => (1, 0),
+        };
+        (len, Place { sum, ..Place::default() })
+    }
+
+    /// Emits the record at `place`, and says where the next one is.
+    fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+        match self {
+            Self::Fetch(fetch) => return fetch.record(scope, place, len, w),
+            Self::Instances(instances) => return instances.record(scope, place, len, w),
+            Self::Labels(labels) => return labels.record(scope, place, len, w),
+            Self::List(listing) => return listing.record(scope, place, len, w),
+            Self::Refuse(status) => Report { status: *status }.emit(0, w),
+            Self::Desc(desc) => desc::Reply { desc: *desc }.emit(0, w),
+            Self::Descs(pmids) => {
+                desc::Head { count: count(pmids.len()) }.emit(0, w);
+                for pmid in pmids.iter() {
+                    desc::emit_desc(scope.view.identified(pmid).map(|m| m.desc()).as_ref(), w);
+                }
+            }
+            Self::Help { ident, raw, long } => emit_help(*ident, raw, *long, w),
+            Self::Ids(list) => names::emit_ids(scope, list, scope.is_collector, w),
+        }
+        None
+    }
+}
+
+fn emit_help(ident: u32, raw: &str, long: bool, w: &mut Writer<'_>) {
+    let write = if long { help::long } else { help::oneline };
+    let mut len = 0usize;
+    write(raw, &mut |piece| len = len.saturating_add(piece.len()));
+    text::Head { ident, len: count(len) }.emit(0, w);
+    write(raw, &mut |piece| w.bytes(piece));
+    w.pad(len);
+}
+

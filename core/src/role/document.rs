@@ -1,0 +1,183 @@
+//! A document comes in as pieces of any size, goes into the store line by line, and loses nothing but its bad lines.
+//!
+//! A line inside one piece is read where it lies; one that is cut between pieces is put together in a buffer of the
+//! host's. A line longer than that buffer is refused, whatever its length.
+
+use core::fmt;
+
+use crate::{
+    exposition::{self, ErrorKind, Line},
+    mapping::{Family, PcpLine},
+    store::{Refusal, SourceId, Storage, Store},
+};
+
+/// Why a line was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is no line of an exposition.
+    Line(ErrorKind),
+    /// The store refused what it says.
+    Store(Refusal),
+    /// It is longer than the room for a line.
+    TooLong,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(kind) => kind.fmt(f),
+            Self::Store(refusal) => refusal.fmt(f),
+            Self::TooLong => f.write_str("line is longer than the limit"),
+        }
+    }
+}
+
+/// A line that was not taken. The lines after it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what and where")]
+pub struct Refused {
+    /// Which line, counted from 1.
+    pub line: u32,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// What came of a document so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes.
+    pub bytes: u64,
+    /// Lines, empty ones too.
+    pub lines: u32,
+    /// Samples taken.
+    pub samples: u64,
+    /// Lines refused.
+    pub refused: u64,
+    /// The first of them.
+    pub first_refused: Option<Refused>,
+}
+
+/// A document on its way into the store, with `B` as the room for a line that is cut.
+#[derive(Debug)]
+pub struct Document<B> {
+    source: SourceId,
+    buffer: B,
+    held: usize,
+    /// The rest of the line is dropped.
+    skipping: bool,
+    stats: Stats,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Document<B> {
+    /// The next document of `source`, whose scrape [has begun](Store::begin).
+    pub const fn new(source: SourceId, buffer: B) -> Self {
+        let stats = Stats { bytes: 0, lines: 0, samples: 0, refused: 0, first_refused: None };
+        Self { source, buffer, held: 0, skipping: false, stats }
+    }
+
+    /// What came of it so far.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Gives the buffer back.
+    pub fn into_buffer(self) -> B {
+        self.buffer
+    }
+
+    /// Takes the next piece, all of it. `refused` is told of each line that is not taken.
+    pub fn feed<S: Storage>(&mut self, store: &mut Store<S>, piece: &[u8], refused: &mut dyn FnMut(Refused)) {
+        self.stats.bytes = self.stats.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let Some((line, after)) = rest.split_at_checked(end) else { break };
+            rest = after.split_first().map_or(&[], |(_, rest)| rest);
+            self.end_line(store, line, refused);
+        }
+        if !rest.is_empty() && !self.skipping && !self.hold(rest) {
+            self.skipping = true;
+        }
+    }
+
+    /// Takes a last line that has no line feed: the document has ended.
+    pub fn finish<S: Storage>(&mut self, store: &mut Store<S>, refused: &mut dyn FnMut(Refused)) {
+        if self.held > 0 || self.skipping {
+            self.end_line(store, b"", refused);
+        }
+    }
+
+    /// Keeps the start of a line; whether there was room.
+    fn hold(&mut self, part: &[u8]) -> bool {
+        let room = self.buffer.as_mut().get_mut(self.held..).unwrap_or_default();
+        if part.len() > room.len() {
+            return false;
+        }
+        for (to, from) in room.iter_mut().zip(part) {
+            *to = *from;
+        }
+        self.held = self.held.saturating_add(part.len());
+        true
+    }
+
+    /// Takes the line that ends with `last`.
+    fn end_line<S: Storage>(&mut self, store: &mut Store<S>, last: &[u8], refused: &mut dyn FnMut(Refused)) {
+        self.stats.lines = self.stats.lines.saturating_add(1);
+        let taken = if self.skipping || (self.held > 0 && !self.hold(last)) {
+            Err(Reason::TooLong)
+        } else if self.held > 0 {
+            let line = self.buffer.as_ref().get(..self.held).unwrap_or_default();
+            take(store, self.source, line, &mut self.stats.samples)
+        } else {
+            take(store, self.source, last, &mut self.stats.samples)
+        };
+        self.held = 0;
+        self.skipping = false;
+        if let Err(reason) = taken {
+            let told = Refused { line: self.stats.lines, reason };
+            self.stats.refused = self.stats.refused.saturating_add(1);
+            self.stats.first_refused = self.stats.first_refused.or(Some(told));
+            refused(told);
+        }
+    }
+}
+
+/// Takes one whole line.
+fn take<S: Storage>(
+    store: &mut Store<S>,
+    source: SourceId,
+    line: &[u8],
+    samples: &mut u64,
+) -> Result<(), Reason> {
+    if let Some((slot, at)) = store.next_in(source, line)
+        && let Some(rest) = line.get(at..)
+        && let Ok(tail) = exposition::tail(rest)
+        && store.again(source, slot, &tail).is_ok()
+    {
+        *samples = samples.saturating_add(1);
+        return Ok(());
+    }
+    match exposition::line(line).map_err(Reason::Line)? {
+        Line::Blank => {}
+        Line::Comment(text) => match PcpLine::parse(text) {
+            Some(pcp) => store.note_pcp(source, &pcp).map_err(Reason::Store)?,
+            None => store.note(source),
+        },
+        Line::Help { text, .. } => store.note_help(source, text).map_err(Reason::Store)?,
+        Line::Type { kind, .. } => store.note_family(source, Family::parse(kind)),
+        Line::Unit { .. } => store.note(source),
+        Line::Eof => store.note(source),
+        Line::Sample(sample) => {
+            store.set(source, &sample).map_err(Reason::Store)?;
+            *samples = samples.saturating_add(1);
+        }
+    }
+    Ok(())
+}

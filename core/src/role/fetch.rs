@@ -1,0 +1,199 @@
+//! The values of a FETCH, as records of a RESULT: value sets first, then the blocks that they point at.
+
+use super::answer::{Place, Scope};
+use crate::{
+    pcp::{IN_NULL, InDom, Pmid, Status, Type},
+    pdu::{
+        Kind, Pmids,
+        profile::Profile,
+        result::{BLOCK, Block, Head, IN_SITU, Value, ValueSet, block_words},
+    },
+    store::{Metric, Series, Slot, Ticket},
+    time::Timestamp,
+    wire::{Writer, count},
+};
+
+/// A fetch that is being answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fetch<'a> {
+    pub(super) kind: Kind,
+    pub(super) pmids: Pmids<'a>,
+    pub(super) profile: Profile<'a>,
+    /// Sources scraped before this are too old to have values.
+    pub(super) since: Ticket,
+    pub(super) time: Timestamp,
+}
+
+/// What a metric has to answer.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    metric: &'a Metric,
+    count: u32,
+}
+
+const SET: u8 = 1;
+const VALUE: u8 = 2;
+const NEXT_BLOCK: u8 = 3;
+const ONE_BLOCK: u8 = 4;
+
+impl<'a> Fetch<'a> {
+    /// The length of the whole PDU, and where its first block will be, in words.
+    pub(super) fn measure(&self, scope: &Scope<'a>) -> (u32, u32) {
+        let (mut sets, mut blocks) = (Head::words(self.kind), 0u32);
+        for pmid in self.pmids.iter() {
+            let Ok(values) = self.values(scope, pmid) else {
+                sets = sets.saturating_add(ValueSet::words(0));
+                continue;
+            };
+            sets = sets.saturating_add(ValueSet::words(values.count));
+            let of_each = match values.metric.desc().kind {
+                Type::I32 | Type::U32 => 0,
+                Type::FLOAT => block_words(4),
+                Type::I64 | Type::U64 | Type::DOUBLE => block_words(8),
+                _ => {
+                    let texts = self.wanted(scope, values.metric, scope.view.first(values.metric));
+                    blocks = texts.fold(blocks, |sum, (_, s)| sum.saturating_add(text_words(scope, values.metric, s)));
+                    0
+                }
+            };
+            blocks = blocks.saturating_add(values.count.saturating_mul(of_each));
+        }
+        (sets.saturating_add(blocks).saturating_mul(4), sets)
+    }
+
+    /// Emits the record at `place`, and says where the next one is.
+    pub(super) fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+        let Place { stage, at, slot, sum } = place;
+        let next_set = Place { stage: SET, at: at.saturating_add(1), slot: Slot::NONE, sum };
+        let next_block = Place { stage: NEXT_BLOCK, at: at.saturating_add(1), slot: Slot::NONE, sum };
+        match stage {
+            SET => {
+                let Some(pmid) = self.pmids.at(place.index()) else {
+                    return Some(Place { stage: NEXT_BLOCK, at: 0, ..place });
+                };
+                let values = match self.values(scope, pmid) {
+                    Ok(values) if values.count > 0 => values,
+                    none => {
+                        let count = none.map_or_else(|status| status.0, |_| 0);
+                        ValueSet { pmid, count, format: None }.emit(w);
+                        return Some(next_set);
+                    }
+                };
+                let format = if values.metric.desc().kind.is_in_situ() { IN_SITU } else { BLOCK };
+                ValueSet { pmid, count: values.count.cast_signed(), format: Some(format) }.emit(w);
+                let first = self.wanted(scope, values.metric, scope.view.first(values.metric)).next();
+                Some(first.map_or(next_set, |(slot, _)| Place { stage: VALUE, slot, ..place }))
+            }
+            VALUE => {
+                let (metric, series) = self.here(scope, place)?;
+                let inst = if metric.desc().indom == InDom::NULL {
+                    IN_NULL
+                } else {
+                    series.instance().cast_signed()
+                };
+                let kind = metric.desc().kind;
+                let (word, words) = if kind.is_in_situ() {
+                    (low_word(series.value()), 0)
+                } else {
+                    (sum, block_len(scope, metric, series))
+                };
+                Value { inst, word }.emit(w);
+                let sum = sum.saturating_add(words);
+                let next = self.wanted(scope, metric, slot).nth(1);
+                Some(match next {
+                    Some((slot, _)) => Place { slot, sum, ..place },
+                    None => Place { sum, ..next_set },
+                })
+            }
+            NEXT_BLOCK => {
+                let pmid = self.pmids.at(place.index())?;
+                let values = self.values(scope, pmid).ok().filter(|v| !v.metric.desc().kind.is_in_situ());
+                let first = values.and_then(|v| self.wanted(scope, v.metric, scope.view.first(v.metric)).next());
+                Some(first.map_or(next_block, |(slot, _)| Place { stage: ONE_BLOCK, slot, ..place }))
+            }
+            ONE_BLOCK => {
+                let (metric, series) = self.here(scope, place)?;
+                emit_block(scope, metric, series, w);
+                let next = self.wanted(scope, metric, slot).nth(1);
+                Some(next.map_or(next_block, |(slot, _)| Place { slot, ..place }))
+            }
+            _ => {
+                let metrics = count(self.pmids.len());
+                Head { kind: self.kind, len, time: self.time, metrics }.emit(0, w);
+                Some(Place { stage: SET, at: 0, slot: Slot::NONE, sum })
+            }
+        }
+    }
+
+    fn here(&self, scope: &Scope<'a>, place: Place) -> Option<(&'a Metric, &'a Series)> {
+        let metric = scope.view.identified(self.pmids.at(place.index())?)?;
+        Some((metric, scope.view.series_at(place.slot)?))
+    }
+
+    /// How many values a metric has for this fetch, or why it has none.
+    fn values(&self, scope: &Scope<'a>, pmid: Pmid) -> Result<Values<'a>, Status> {
+        let view = scope.view;
+        let metric = view.identified(pmid).ok_or(if pmid.domain() == scope.domain {
+            Status::PMID
+        } else {
+            Status::NOAGENT
+        })?;
+        if !view.is_well(metric) || !view.is_fresh(view.source_of(metric), self.since) || metric.live() == 0 {
+            return Err(Status::AGAIN);
+        }
+        let all = self.profile.selection(metric.desc().indom).is_all();
+        let count =
+            if all { metric.live() } else { count(self.wanted(scope, metric, view.first(metric)).count()) };
+        Ok(Values { metric, count })
+    }
+
+    /// The series from `slot` on whose values are wanted.
+    fn wanted(&self, scope: &Scope<'a>, metric: &Metric, slot: Slot) -> impl Iterator<Item = (Slot, &'a Series)> {
+        let selection = self.profile.selection(metric.desc().indom);
+        let all = selection.is_all();
+        scope
+            .view
+            .series_from(slot)
+            .filter(move |(_, s)| s.is_live() && (all || selection.includes(s.instance().cast_signed())))
+    }
+}
+
+fn block_len(scope: &Scope<'_>, metric: &Metric, series: &Series) -> u32 {
+    match metric.desc().kind {
+        Type::FLOAT => block_words(4),
+        Type::I64 | Type::U64 | Type::DOUBLE => block_words(8),
+        _ => text_words(scope, metric, series),
+    }
+}
+
+/// The words of a string's block; strings carry a NUL.
+fn text_words(scope: &Scope<'_>, metric: &Metric, series: &Series) -> u32 {
+    let nul = usize::from(metric.desc().kind == Type::STRING);
+    block_words(scope.view.string(series).len().saturating_add(nul))
+}
+
+fn emit_block(scope: &Scope<'_>, metric: &Metric, series: &Series, w: &mut Writer<'_>) {
+    let kind = metric.desc().kind;
+    match kind {
+        Type::FLOAT => {
+            #[expect(clippy::cast_possible_truncation, reason = "the metric's type says single precision")]
+            let single = f64::from_bits(series.value()) as f32;
+            Block { kind, bytes: &single.to_be_bytes() }.emit(w);
+        }
+        Type::I64 | Type::U64 | Type::DOUBLE => Block::emit_long(kind, series.value(), w),
+        _ => {
+            let text = scope.view.string(series);
+            let nul: &[u8] = if kind == Type::STRING { b"\0" } else { b"" };
+            let len = text.len().saturating_add(nul.len());
+            Block::emit_head(kind, len, w);
+            w.bytes(text);
+            w.bytes(nul);
+            w.pad(len);
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the value of a 32-bit metric")]
+const fn low_word(bits: u64) -> u32 {
+    bits as u32
+}

@@ -1,0 +1,175 @@
+//! The scraper: the client's side of one HTTP exchange, whose body is a document for the store.
+//!
+//! One scraper is one scrape. When [it is done](Scraper::is_done) the connection may serve the next, if
+//! [it stays open](Scraper::stays_open).
+
+use core::fmt;
+
+use super::{
+    Context, Progress, Role,
+    document::{Document, Stats},
+};
+use crate::{
+    http::{self, body::Body, response::Head},
+    store::Storage,
+    time::Instant,
+    wire::Writer,
+};
+
+/// Why a scrape brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// What came is not HTTP as it should be, or more than is allowed.
+    Http(http::Error),
+    /// The server answered with this status and no document.
+    Status(u16),
+    /// The connection ended before the response did.
+    Ended,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => error.fmt(f),
+            Self::Status(status) => write!(f, "server answered with HTTP status {status}"),
+            Self::Ended => f.write_str("connection ended before the response did"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<http::Error> for Error {
+    fn from(error: http::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+/// One scrape: `R` is the request as bytes, `B` the room for a line that is cut.
+#[derive(Debug)]
+pub struct Scraper<R, B> {
+    request: R,
+    sent: usize,
+    at: At,
+    document: Document<B>,
+    max_body: u64,
+    status: u16,
+    keep_alive: bool,
+}
+
+#[derive(Debug)]
+enum At {
+    Head,
+    Body(Body),
+    Done,
+}
+
+impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
+    /// Sends `request` and reads a body of at most `max_body` bytes into `document`.
+    pub const fn new(request: R, document: Document<B>, max_body: u64) -> Self {
+        Self { request, sent: 0, at: At::Head, document, max_body, status: 0, keep_alive: false }
+    }
+
+    /// Whether the whole response is in the store.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.at, At::Done)
+    }
+
+    /// Whether the connection may serve another request.
+    pub const fn stays_open(&self) -> bool {
+        self.is_done() && self.keep_alive
+    }
+
+    /// The HTTP status, or 0 before there is one.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether nothing has come yet: on a connection kept alive, the server may have closed it meanwhile.
+    pub const fn is_untouched(&self) -> bool {
+        self.status == 0
+    }
+
+    /// What came of the document so far.
+    pub const fn stats(&self) -> &Stats {
+        self.document.stats()
+    }
+
+    /// Gives the document back.
+    pub fn into_document(self) -> Document<B> {
+        self.document
+    }
+
+    /// The server closed the connection: the end of a response without a length, the failure of any other.
+    pub fn end<S: Storage>(&mut self, cx: &mut Context<'_, S>) -> Result<(), Error> {
+        match &mut self.at {
+            At::Done => return Ok(()),
+            At::Body(body) => body.end()?,
+            At::Head => return Err(Error::Ended),
+        }
+        self.document.finish(cx.store, &mut |_| {});
+        self.at = At::Done;
+        Ok(())
+    }
+
+    fn receive<S: Storage>(&mut self, cx: &mut Context<'_, S>, input: &[u8]) -> Result<usize, Error> {
+        let (mut rest, mut consumed) = (input, 0usize);
+        loop {
+            let (used, more) = match &mut self.at {
+                At::Done => (0, false),
+                At::Head => match Head::parse(rest)? {
+                    None => (0, false),
+                    Some((head, len)) => {
+                        if !head.is_informational() {
+                            self.status = head.status;
+                            self.keep_alive = head.keep_alive;
+                            if head.status != 200 {
+                                return Err(Error::Status(head.status));
+                            }
+                            self.at = At::Body(Body::new(head.body, self.max_body));
+                        }
+                        (len, true)
+                    }
+                },
+                At::Body(body) => {
+                    let piece = body.step(rest)?;
+                    let used = piece.skip.saturating_add(piece.data);
+                    if let Some(data) = rest.get(piece.skip..used) {
+                        self.document.feed(cx.store, data, &mut |_| {});
+                    }
+                    if piece.done {
+                        self.document.finish(cx.store, &mut |_| {});
+                        self.at = At::Done;
+                    }
+                    (used, used > 0 && !piece.done)
+                }
+            };
+            consumed = consumed.saturating_add(used);
+            rest = rest.get(used..).unwrap_or_default();
+            if !more {
+                return Ok(consumed);
+            }
+        }
+    }
+}
+
+impl<S: Storage, R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Role<S> for Scraper<R, B> {
+    type Error = Error;
+
+    fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Error> {
+        let mut w = Writer::resume(output, self.sent);
+        w.bytes(self.request.as_ref());
+        let produced = w.written();
+        self.sent = self.sent.saturating_add(produced);
+        Ok(Progress { consumed: self.receive(cx, input)?, produced })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn is_busy(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,108 @@
+//! An open-addressing hash index whose entries name series and metrics in four ways.
+//!
+//! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free. Nothing is ever taken out.
+
+use super::record::Slot;
+
+/// Under which of its properties a slot was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Key {
+    /// A series, by its bytes as sent.
+    Raw = 0,
+    /// A series, by its metric and instance name.
+    Identity = 1,
+    /// A metric, by its name.
+    Name = 2,
+    /// A metric, by its PMID.
+    Pmid = 3,
+}
+
+/// The slot entered under `key` and `hash` that `is` the one looked for.
+pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) -> bool) -> Option<Slot> {
+    let mask = index.len().checked_sub(1)?;
+    let mut at = usize::try_from(hash).ok()? & mask;
+    for _ in 0..=mask {
+        let entry = *index.get(at)?;
+        if entry == 0 {
+            return None;
+        }
+        let slot = Slot::from_bits(entry >> 2);
+        if entry & 3 == key as u32 && is(slot) {
+            return Some(slot);
+        }
+        at = at.wrapping_add(1) & mask;
+    }
+    None
+}
+
+/// Enters `slot` under `key` and `hash`; false when there is no free entry.
+pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> bool {
+    let Some(mask) = index.len().checked_sub(1) else { return false };
+    let mut at = usize::try_from(hash).unwrap_or(0) & mask;
+    for _ in 0..=mask {
+        match index.get_mut(at) {
+            Some(entry) if *entry == 0 => {
+                *entry = slot.bits() << 2 | key as u32;
+                return true;
+            }
+            _ => at = at.wrapping_add(1) & mask,
+        }
+    }
+    false
+}
+
+/// A hash of `bytes`, eight at a time, for tables whose `seed` an attacker does not know.
+pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u32 {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut h = seed ^ (bytes.len() as u64).wrapping_mul(K);
+    for word in words {
+        h = fold(h ^ u64::from_le_bytes(*word));
+    }
+    let last = tail.iter().fold(0u64, |w, &b| w << 8 | u64::from(b));
+    let h = fold(h ^ last);
+    #[expect(clippy::cast_possible_truncation, reason = "the better half of the hash")]
+    let word = (h >> 32) as u32 ^ h as u32;
+    word
+}
+
+/// A hash of a PMID's bits, or of another hash with something added.
+pub(crate) fn hash_word(seed: u64, word: u64) -> u32 {
+    hash(seed, &word.to_le_bytes())
+}
+
+fn fold(word: u64) -> u64 {
+    let wide = u128::from(word).wrapping_mul(u128::from(K));
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+    let (low, high) = (wide as u64, (wide >> 64) as u64);
+    low ^ high
+}
+
+/// Odd, with its bits well mixed: the fraction of the golden ratio.
+const K: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_entered_is_found_and_nothing_else() {
+        let mut index = [0; 8];
+        for i in 0..8 {
+            assert!(enter(&mut index, Key::Name, 3, Slot::of(i)));
+        }
+        assert!(!enter(&mut index, Key::Name, 3, Slot::of(8)));
+        for i in 0..8 {
+            assert_eq!(find(&index, Key::Name, 3, |s| s == Slot::of(i)), Some(Slot::of(i)));
+        }
+        assert_eq!(find(&index, Key::Raw, 3, |_| true), None);
+        assert_eq!(find(&[], Key::Raw, 3, |_| true), None);
+    }
+
+    #[test]
+    fn length_and_every_byte_count() {
+        assert_ne!(hash(1, b"\0"), hash(1, b"\0\0"));
+        assert_ne!(hash(1, b"abcdefgh1"), hash(1, b"abcdefgh2"));
+        assert_ne!(hash(1, b"abc"), hash(2, b"abc"));
+    }
+}

@@ -1,0 +1,270 @@
+//! What a store keeps: sources, their metrics, and the series of each, as records of fixed size.
+//!
+//! Records name each other by [`Slot`]. All-zero is empty for each of them.
+
+use crate::{
+    mapping::family::Family,
+    pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+};
+
+/// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// No place.
+    pub const NONE: Self = Self(0);
+
+    /// The place `index`.
+    pub(crate) fn of(index: usize) -> Self {
+        Self(u32::try_from(index).map_or(0, |i| i.saturating_add(1)))
+    }
+
+    /// The index, or `None` for no place.
+    pub fn index(self) -> Option<usize> {
+        self.0.checked_sub(1).and_then(|i| usize::try_from(i).ok())
+    }
+
+    /// As kept in a word.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// As read from a word.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// A run of the store's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    pub(crate) at: u32,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    pub(crate) const EMPTY: Self = Self { at: 0, len: 0 };
+
+    /// Its bytes in `text`; empty where it does not lie inside.
+    pub(crate) fn of(self, text: &[u8]) -> &[u8] {
+        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
+        text.get(at..).and_then(|t| t.get(..len)).unwrap_or_default()
+    }
+
+    /// Its text in `text`; empty where it is not UTF-8.
+    pub(crate) fn str_of(self, text: &[u8]) -> &str {
+        core::str::from_utf8(self.of(text)).unwrap_or_default()
+    }
+}
+
+/// A run of text that is rewritten in place as long as it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pad {
+    pub(crate) span: Span,
+    pub(crate) room: u32,
+}
+
+impl Pad {
+    pub(crate) const EMPTY: Self = Self { span: Span::EMPTY, room: 0 };
+
+    /// Packed into a series' 64 bits: where, log2 of the room, length.
+    pub(crate) fn pack(self) -> u64 {
+        let room = self.room.checked_ilog2().unwrap_or(0);
+        u64::from(self.span.at) << 32 | u64::from(room) << 27 | u64::from(self.span.len & Self::MAX)
+    }
+
+    /// The longest string a series holds.
+    pub(crate) const MAX: u32 = (1 << 27) - 1;
+
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    pub(crate) const fn unpack(bits: u64) -> Self {
+        let (at, low) = ((bits >> 32) as u32, bits as u32);
+        let room = if bits == 0 { 0 } else { 1u32.wrapping_shl(low >> 27) };
+        Self { span: Span { at, len: low & Self::MAX }, room }
+    }
+}
+
+/// What the comment lines since the last sample said about the samples that follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notes {
+    /// A sample has followed: the next comment line starts afresh.
+    pub(crate) used: bool,
+    pub(crate) family: Family,
+    pub(crate) help: Pad,
+    /// Set by a `# PCP` line.
+    pub(crate) pcp: Option<PcpNote>,
+    pub(crate) pcp_name: Pad,
+}
+
+/// What a `# PCP` line said, but for the name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PcpNote {
+    pub(crate) kind: Type,
+    pub(crate) singular: bool,
+    pub(crate) semantics: Semantics,
+    pub(crate) units: Units,
+}
+
+impl Notes {
+    pub(crate) const EMPTY: Self =
+        Self { used: false, family: Family::Untyped, help: Pad::EMPTY, pcp: None, pcp_name: Pad::EMPTY };
+}
+
+/// An endpoint or a file whose documents become metrics, or the bridge itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    pub(crate) name: Span,
+    pub(crate) labels: Span,
+    pub(crate) cluster: u16,
+    pub(crate) items: u16,
+    pub(crate) first: Slot,
+    pub(crate) last: Slot,
+    /// The series that opened the last document.
+    pub(crate) head: Slot,
+    /// The series last met in the document being read.
+    pub(crate) cursor: Slot,
+    pub(crate) wanted: u32,
+    pub(crate) started: u32,
+    pub(crate) finished: u32,
+    pub(crate) running: bool,
+    pub(crate) gone: bool,
+    pub(crate) well: bool,
+    /// Its values come from the host and not from scrapes.
+    pub(crate) own: bool,
+    pub(crate) notes: Notes,
+}
+
+impl Source {
+    /// An unused slot.
+    pub const EMPTY: Self = Self {
+        name: Span::EMPTY,
+        labels: Span::EMPTY,
+        cluster: 0,
+        items: 0,
+        first: Slot::NONE,
+        last: Slot::NONE,
+        head: Slot::NONE,
+        cursor: Slot::NONE,
+        wanted: 0,
+        started: 0,
+        finished: 0,
+        running: false,
+        gone: false,
+        well: false,
+        own: false,
+        notes: Notes::EMPTY,
+    };
+}
+
+/// A PCP metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    pub(crate) desc: Desc,
+    pub(crate) source: Slot,
+    pub(crate) name: Span,
+    pub(crate) help: Span,
+    pub(crate) name_hash: u32,
+    pub(crate) first: Slot,
+    pub(crate) last: Slot,
+    pub(crate) next: Slot,
+    /// Column of the table of names in order: the metric whose name is this row's.
+    pub(crate) ordered: Slot,
+    pub(crate) instances: u32,
+    pub(crate) live: u32,
+    pub(crate) verbatim: bool,
+}
+
+impl Metric {
+    /// An unused slot.
+    pub const EMPTY: Self = Self {
+        desc: Desc {
+            pmid: Pmid::from_bits(0),
+            kind: Type::DOUBLE,
+            indom: InDom::NULL,
+            semantics: Semantics::INSTANT,
+            units: Units::NONE,
+        },
+        source: Slot::NONE,
+        name: Span::EMPTY,
+        help: Span::EMPTY,
+        name_hash: 0,
+        first: Slot::NONE,
+        last: Slot::NONE,
+        next: Slot::NONE,
+        ordered: Slot::NONE,
+        instances: 0,
+        live: 0,
+        verbatim: false,
+    };
+
+    /// What its values are.
+    pub const fn desc(&self) -> Desc {
+        self.desc
+    }
+
+    /// How many of its series have a value in the last whole document.
+    pub const fn live(&self) -> u32 {
+        self.live
+    }
+}
+
+/// One series of a metric: one instance, or another spelling of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Series {
+    /// Its latest value, read by its metric's type.
+    pub(crate) value: u64,
+    pub(crate) metric: Slot,
+    /// Instance id, or for another spelling the slot of the series that it spells.
+    pub(crate) instance: u32,
+    pub(crate) raw: Span,
+    pub(crate) labels: u32,
+    pub(crate) raw_hash: u32,
+    pub(crate) identity_hash: u32,
+    /// The series that followed it in the last document.
+    pub(crate) after: Slot,
+    /// The next series of its metric.
+    pub(crate) next: Slot,
+    pub(crate) flags: u32,
+}
+
+impl Series {
+    /// An unused slot.
+    pub const EMPTY: Self = Self {
+        value: 0,
+        metric: Slot::NONE,
+        instance: 0,
+        raw: Span::EMPTY,
+        labels: 0,
+        raw_hash: 0,
+        identity_hash: 0,
+        after: Slot::NONE,
+        next: Slot::NONE,
+        flags: 0,
+    };
+
+    /// Met, with a value, in the document being read.
+    pub(crate) const SEEN: u32 = 1;
+    /// Met, with a value, in the last whole document.
+    pub(crate) const LIVE: u32 = 2;
+    /// Another spelling of the series in `instance`.
+    pub(crate) const ALIAS: u32 = 4;
+    /// `raw` is the instance name itself, given by the host and not exposed by anybody.
+    pub(crate) const NAMED: u32 = 8;
+
+    /// Its instance id.
+    pub const fn instance(&self) -> u32 {
+        self.instance
+    }
+
+    /// Its latest value, read by its metric's type.
+    pub const fn value(&self) -> u64 {
+        self.value
+    }
+
+    /// Whether the last whole document held it, with a value.
+    pub const fn is_live(&self) -> bool {
+        self.flags & Self::LIVE != 0
+    }
+}

@@ -1,0 +1,153 @@
+//! The memory of a store belongs to its host, which lends it for the length of one call.
+
+use super::record::{Metric, Series, Source};
+
+/// A part of the memory that can run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Region {
+    /// Slots for sources.
+    Sources,
+    /// Slots for metrics.
+    Metrics,
+    /// Slots for series.
+    Series,
+    /// The hash index over metrics and series.
+    Index,
+    /// Bytes of text: names, label sets, help, string values.
+    Text,
+}
+
+impl Region {
+    /// How many regions there are.
+    pub const COUNT: usize = 5;
+
+    /// As people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sources => "sources",
+            Self::Metrics => "metrics",
+            Self::Series => "series",
+            Self::Index => "index entries",
+            Self::Text => "bytes of text",
+        }
+    }
+}
+
+/// That part is full, and may not grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Full(pub Region);
+
+impl core::fmt::Display for Full {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "no room for more {}", self.0.name())
+    }
+}
+
+impl core::error::Error for Full {}
+
+/// The memory, lent to be changed.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Slots for sources.
+    pub sources: &'a mut [Source],
+    /// Slots for metrics.
+    pub metrics: &'a mut [Metric],
+    /// Slots for series.
+    pub series: &'a mut [Series],
+    /// Hash index, a power of two long; new entries are zero.
+    pub index: &'a mut [u32],
+    /// Bytes of text.
+    pub text: &'a mut [u8],
+}
+
+/// The memory, lent to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Lent<'a> {
+    /// Slots for sources.
+    pub sources: &'a [Source],
+    /// Slots for metrics.
+    pub metrics: &'a [Metric],
+    /// Slots for series.
+    pub series: &'a [Series],
+    /// Hash index.
+    pub index: &'a [u32],
+    /// Bytes of text.
+    pub text: &'a [u8],
+}
+
+/// Where a store keeps what it knows.
+pub trait Storage {
+    /// Lends the memory to be changed.
+    fn parts(&mut self) -> Parts<'_>;
+
+    /// Lends the memory to be read.
+    fn lent(&self) -> Lent<'_>;
+
+    /// Makes `region` at least one slot larger (the index: a larger power of two), or says that it may not.
+    ///
+    /// What is there stays where it is; the index alone may come back in any state.
+    fn grow(&mut self, region: Region) -> Result<(), Full> {
+        Err(Full(region))
+    }
+}
+
+/// Storage of a fixed size, for a `static`.
+#[derive(Debug)]
+pub struct Fixed<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
+{
+    sources: [Source; SOURCES],
+    metrics: [Metric; METRICS],
+    series: [Series; SERIES],
+    index: [u32; INDEX],
+    text: [u8; TEXT],
+}
+
+impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
+    Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+{
+    /// Empty; all bits zero, so that a `static` of it costs no flash.
+    pub const fn new() -> Self {
+        const { assert!(INDEX.is_power_of_two(), "an index is a power of two long") };
+        Self {
+            sources: [Source::EMPTY; SOURCES],
+            metrics: [Metric::EMPTY; METRICS],
+            series: [Series::EMPTY; SERIES],
+            index: [0; INDEX],
+            text: [0; TEXT],
+        }
+    }
+}
+
+impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize> Default
+    for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize> Storage
+    for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+{
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            sources: &mut self.sources,
+            metrics: &mut self.metrics,
+            series: &mut self.series,
+            index: &mut self.index,
+            text: &mut self.text,
+        }
+    }
+
+    fn lent(&self) -> Lent<'_> {
+        Lent {
+            sources: &self.sources,
+            metrics: &self.metrics,
+            series: &self.series,
+            index: &self.index,
+            text: &self.text,
+        }
+    }
+}
