@@ -127,7 +127,10 @@ mod tests {
             (" PCP5 a 1 float x what byte", Some(("a", Type::FLOAT, false, Semantics::INSTANT, Units::BYTE))),
             (" PCP5 a 1 double x counter", Some(("a", Type::DOUBLE, false, Semantics::COUNTER, Units::NONE))),
             (" PCP5 a 1 what x counter", Some(("a", Type::DOUBLE, false, Semantics::COUNTER, Units::NONE))),
-            (" PCP5 a 1 string x discrete", Some(("a", Type::STRING, false, Semantics::DISCRETE, Units::NONE))),
+            (
+                " PCP5 a 1 string x discrete",
+                Some(("a", Type::STRING, false, Semantics::DISCRETE, Units::NONE)),
+            ),
             (
                 " PCP5 a 1 aggregate x discrete",
                 Some(("a", Type::AGGREGATE, false, Semantics::DISCRETE, Units::NONE)),
