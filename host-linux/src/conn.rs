@@ -126,6 +126,11 @@ impl Tx {
         self.0.consume(n);
     }
 
+    /// The bytes it takes up.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Whether the peer has taken all.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

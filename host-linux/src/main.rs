@@ -1,5 +1,4 @@
 //! pmbridge: Prometheus and OpenMetrics endpoints for Performance Co-Pilot.
-#![allow(dead_code, reason = "the loop that calls the parts is still to come")]
 #![expect(clippy::std_instead_of_core, reason = "a hosted program has std")]
 
 mod conn;
@@ -7,10 +6,17 @@ mod fds;
 mod flags;
 mod limits;
 mod log;
+mod memory;
+mod own;
 mod pcp_conf;
+mod peer;
+mod pmda;
 mod resolve;
+mod run;
+mod serve;
 mod signals;
 mod sources;
+mod target;
 mod url;
 mod user;
 mod watch;
@@ -26,7 +32,9 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        Ok(Invocation::Pmda(_) | Invocation::Serve(_) | Invocation::Check(_)) => ExitCode::FAILURE,
+        Ok(Invocation::Pmda(options)) => pmda::run(options),
+        Ok(Invocation::Serve(options)) => serve::run(options),
+        Ok(Invocation::Check(_options)) => ExitCode::from(2),
         Err(error) => {
             log::Log::plain(false).error(error);
             ExitCode::from(2)

@@ -27,11 +27,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The labels that all metrics of the source share, as JSON with sorted names.
+    /// The labels that all metrics of the source share, as exposition text with sorted names.
     pub(crate) fn labels(&self, this_machine: &str) -> String {
-        let hostname = self.url.hostname(this_machine);
-        let url = self.url.to_string();
-        format!("{{\"hostname\":{},\"source\":{},\"url\":{}}}", json(hostname), json(&self.name), json(&url))
+        let hostname = escaped(self.url.hostname(this_machine));
+        let url = escaped(&self.url.to_string());
+        format!("hostname=\"{hostname}\",source=\"{}\",url=\"{url}\"", self.name)
     }
 }
 
@@ -337,18 +337,9 @@ impl fmt::Display for Notice {
     }
 }
 
-/// A text as a JSON string.
-fn json(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out += &format!("\\u{:04x}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+/// A text as it stands between the quotes of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 const OWNER_EXECUTES: u32 = 0o100;
@@ -422,8 +413,8 @@ mod tests {
         assert_eq!(changes.notices, []);
         let urls: Vec<_> = changes.added.iter().map(|source| source.url.to_string()).collect();
         assert_eq!(urls, ["http://h:9/m", "file:///x"]);
-        assert_eq!(changes.added[0].labels("me"), r#"{"hostname":"h:9","source":"a","url":"http://h:9/m"}"#);
-        assert_eq!(changes.added[1].labels("m\"e"), r#"{"hostname":"m\"e","source":"b","url":"file:///x"}"#);
+        assert_eq!(changes.added[0].labels("me"), r#"hostname="h:9",source="a",url="http://h:9/m""#);
+        assert_eq!(changes.added[1].labels("m\"e"), r#"hostname="m\"e",source="b",url="file:///x""#);
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! A store's memory on Linux: one vector a region, doubled when it is full, up to a ceiling.
+//!
+//! What is not used is not there: an empty bridge takes some hundred kilobytes. A machine without memory is a ceiling
+//! like any other: the series is refused and counted.
+
+use pmbridge_core::store::{Full, Lent, Metric, Parts, Region, Series, Source, Storage};
+
+/// Memory that grows.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    sources: Vec<Source>,
+    metrics: Vec<Metric>,
+    series: Vec<Series>,
+    index: Vec<u32>,
+    text: Vec<u8>,
+    /// As many as there may be.
+    most_series: usize,
+}
+
+impl Memory {
+    /// Memory for at most so many series, and for as many metrics.
+    pub(crate) fn new(most_series: usize) -> Self {
+        Self {
+            sources: vec![Source::EMPTY; 16],
+            metrics: vec![Metric::EMPTY; most_series.min(256)],
+            series: vec![Series::EMPTY; most_series.min(1024)],
+            index: vec![0; 8192],
+            text: vec![0; 64 << 10],
+            most_series,
+        }
+    }
+
+    /// The bytes it takes up.
+    pub(crate) fn bytes(&self) -> usize {
+        [
+            size_of_val(&*self.sources),
+            size_of_val(&*self.metrics),
+            size_of_val(&*self.series),
+            size_of_val(&*self.index),
+            size_of_val(&*self.text),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+}
+
+impl Storage for Memory {
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            sources: &mut self.sources,
+            metrics: &mut self.metrics,
+            series: &mut self.series,
+            index: &mut self.index,
+            text: &mut self.text,
+        }
+    }
+
+    fn lent(&self) -> Lent<'_> {
+        Lent {
+            sources: &self.sources,
+            metrics: &self.metrics,
+            series: &self.series,
+            index: &self.index,
+            text: &self.text,
+        }
+    }
+
+    fn grow(&mut self, region: Region) -> Result<(), Full> {
+        let grown = match region {
+            Region::Sources => double(&mut self.sources, Source::EMPTY, MOST_SOURCES),
+            Region::Metrics => double(&mut self.metrics, Metric::EMPTY, self.most_series),
+            Region::Series => double(&mut self.series, Series::EMPTY, self.most_series),
+            Region::Index => double(&mut self.index, 0, MOST_INDEX),
+            Region::Text => double(&mut self.text, 0, MOST_TEXT),
+        };
+        if grown { Ok(()) } else { Err(Full(region)) }
+    }
+}
+
+/// Doubles a region up to its ceiling; false where it is there, or where the machine has no more.
+fn double<T: Clone>(region: &mut Vec<T>, empty: T, most: usize) -> bool {
+    let size = region.len().saturating_mul(2).min(most);
+    let Some(more) = size.checked_sub(region.len()).filter(|&more| more > 0) else { return false };
+    let fits = region.try_reserve_exact(more).is_ok();
+    if fits {
+        region.resize(size, empty);
+    }
+    fits
+}
+
+/// Clusters are numbers of 12 bits, and `control` is one of them; retired sources keep theirs.
+const MOST_SOURCES: usize = 1 << 12;
+/// A power of two, as every doubling of the first size is.
+const MOST_INDEX: usize = 1 << 31;
+/// What 32 bits can point into.
+const MOST_TEXT: usize = u32::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_double_up_to_their_ceiling_and_keep_what_is_there() {
+        let mut memory = Memory::new(3000);
+        memory.parts().text[..3].copy_from_slice(b"abc");
+        assert_eq!(memory.grow(Region::Text), Ok(()));
+        assert_eq!((&memory.lent().text[..4], memory.lent().text.len()), (&b"abc\0"[..], 128 << 10));
+        assert_eq!(memory.grow(Region::Series), Ok(()));
+        assert_eq!(memory.grow(Region::Series), Ok(()));
+        assert_eq!(memory.lent().series.len(), 3000);
+        assert_eq!(memory.grow(Region::Series), Err(Full(Region::Series)));
+        while memory.grow(Region::Sources).is_ok() {}
+        assert_eq!(memory.lent().sources.len(), MOST_SOURCES);
+    }
+
+    #[test]
+    fn the_index_is_a_power_of_two_at_every_size() {
+        let mut memory = Memory::new(1);
+        assert_eq!((memory.lent().series.len(), memory.lent().metrics.len()), (1, 1));
+        for _ in 0..8 {
+            assert!(memory.lent().index.len().is_power_of_two());
+            memory.grow(Region::Index).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bridge_without_sources_is_small() {
+        let bytes = Memory::new(1 << 23).bytes();
+        assert!(bytes < 512 << 10, "{bytes}");
+    }
+}

@@ -1,0 +1,79 @@
+//! `pmbridge serve`: a collector of its own, with no PCP on the machine.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::flags::Options;
+use crate::log::Log;
+use crate::run::Host;
+use crate::sources::{Directory, Source};
+use crate::url::Url;
+use crate::user;
+
+/// Runs until it is asked to end.
+pub(crate) fn run(options: Options) -> ExitCode {
+    let log = Log::plain(options.debug);
+    match start(options, log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Log::plain(false).error(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: Options, log: Log) -> io::Result<()> {
+    let sources = options.operands.iter().map(|text| operand(text)).collect::<Result<Vec<_>, _>>()?;
+    let config = options.config.clone().map(|path| std::path::absolute(&path).unwrap_or(path));
+    let (listen, sorted, who) = (options.listen, !options.nosort, options.user.clone());
+    let nothing = sources.is_empty() && config.is_none();
+    let mut host = Host::new(options, log)?;
+    host.publish_own()?;
+    let address = host.listen(listen).map_err(|error| {
+        let text = format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");
+        io::Error::new(error.kind(), text)
+    })?;
+    if let Some(name) = who {
+        user::become_user(&name).map_err(|error| io::Error::other(error.to_string()))?;
+    }
+    for source in sources {
+        host.add(source);
+    }
+    if let Some(path) = config {
+        host.watch(Directory::new(PathBuf::from(path), sorted))?;
+    }
+    host.hint(&hint(address, nothing));
+    host.run()
+}
+
+/// A source given on the command line: `URL`, or `NAME=URL` to call it something.
+fn operand(text: &OsStr) -> io::Result<Source> {
+    let text = text.to_string_lossy();
+    let named = text.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
+    let (name, url) = named.map_or((None, &*text), |(name, url)| (Some(name), url));
+    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let parsed = Url::parse(url).map_err(|error| bad(format!("{}: {error}", shown(url))))?;
+    let name = name.map_or_else(|| parsed.source_name(), str::to_owned);
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+    if !is_name {
+        return Err(bad(format!("{name}: a source's name is a letter, then letters, digits, '_' and '.'")));
+    }
+    Ok(Source { name, url: parsed })
+}
+
+/// A URL that may be wrong, without what may be a password in it.
+fn shown(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
+/// What to type next.
+fn hint(address: SocketAddr, nothing: bool) -> String {
+    let port = if address.port() == 44321 { String::new() } else { format!(":{}", address.port()) };
+    let ip = if address.ip().is_unspecified() { "127.0.0.1".into() } else { address.ip().to_string() };
+    let what = if nothing { "pmbridge" } else { "" };
+    format!("serving PCP clients on {address}; try: pminfo -h {ip}{port} -f {what}").trim_end().into()
+}
