@@ -18,8 +18,6 @@ pub enum Error {
     Head,
     /// The head has more bytes than [`response::MAX_HEAD`].
     HeadLong,
-    /// The head has more fields than [`response::MAX_FIELDS`].
-    Fields,
     /// The length of the body is no number, or two different ones.
     Length,
     /// The body is encoded in a way that was not asked for.
@@ -39,7 +37,6 @@ impl fmt::Display for Error {
         f.write_str(match self {
             Self::Head => "response is not HTTP/1",
             Self::HeadLong => "response head is too long",
-            Self::Fields => "response head has too many fields",
             Self::Length => "content length is not one number",
             Self::Encoding => "body is encoded, which was not asked for",
             Self::Chunk => "chunk is malformed",

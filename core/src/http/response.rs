@@ -15,29 +15,71 @@ pub struct Head {
 }
 
 impl Head {
-    /// Parses a head from the front of `input`, and says how many bytes it has. `None` is a head still arriving.
+    /// Parses a head from the front of `input`, and says how many bytes it has. `None` is a head still arriving; to
+    /// be called again with all of it.
     pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, Error> {
-        let mut room = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut response = httparse::Response::new(&mut room);
-        let len = match response.parse(input) {
-            Ok(httparse::Status::Complete(len)) if len <= MAX_HEAD => len,
-            Ok(httparse::Status::Partial) if input.len() <= MAX_HEAD => return Ok(None),
-            Ok(_) => return Err(Error::HeadLong),
-            Err(httparse::Error::TooManyHeaders) => return Err(Error::Fields),
-            Err(_) => return Err(Error::Head),
-        };
-        let (Some(status), Some(minor)) = (response.code, response.version) else { return Err(Error::Head) };
-        let mut fields = Fields { keep_alive: minor > 0, ..Fields::default() };
-        for field in response.headers.iter() {
-            fields.note(field.name.as_bytes(), field.value)?;
+        let known = input.get(..VERSION.len()).unwrap_or(input);
+        if !VERSION.starts_with(known) {
+            return Err(Error::Head);
         }
-        Ok(Some((fields.head(status, minor)?, len)))
+        let mut lines = Lines(input);
+        let Some(first) = lines.next() else { return arriving(input) };
+        let (minor, status) = status(first).ok_or(Error::Head)?;
+        let mut fields = Fields { keep_alive: minor > 0, ..Fields::default() };
+        for line in lines.by_ref() {
+            if line.is_empty() {
+                let len = input.len().saturating_sub(lines.0.len());
+                return if len <= MAX_HEAD {
+                    Ok(Some((fields.head(status, minor)?, len)))
+                } else {
+                    Err(Error::HeadLong)
+                };
+            }
+            let (name, value) = field(line).ok_or(Error::Head)?;
+            fields.note(name, value)?;
+        }
+        arriving(input)
     }
 
     /// Whether this head is followed by another, that of the answer itself.
     pub const fn is_informational(&self) -> bool {
         self.status < 200
     }
+}
+
+fn arriving(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
+    if input.len() <= MAX_HEAD { Ok(None) } else { Err(Error::HeadLong) }
+}
+
+/// Whole lines without their ends. A line feed alone ends one too: RFC 9112, section 2.2.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (line, rest) = self.0.split_at_checked(memchr::memchr(b'\n', self.0)?)?;
+        self.0 = rest.get(1..)?;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
+/// Minor version and code of a status line. The reason is for people.
+fn status(line: &[u8]) -> Option<(u8, u16)> {
+    let (minor, rest) = line.strip_prefix(VERSION)?.split_first()?;
+    let minor = digit(*minor)?;
+    let (code, rest) = rest.strip_prefix(b" ")?.split_first_chunk::<3>()?;
+    let code = u16::try_from(decimal(code)?).ok()?;
+    (code >= 100 && matches!(rest.first(), None | Some(b' '))).then_some((minor, code))
+}
+
+/// Name and value of a field. A folded line is none, nor is a name with blanks.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+    let value = rest.get(1..)?.trim_ascii();
+    let named = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+    let clean = value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    (named && clean).then_some((name, value))
 }
 
 /// The fields that matter, as far as they were read.
@@ -53,8 +95,8 @@ struct Fields {
 impl Fields {
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         if name.eq_ignore_ascii_case(b"content-length") {
-            for word in list(value) {
-                let length = decimal(word).ok_or(Error::Length)?;
+            for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                let length = decimal(word).filter(|_| !word.is_empty()).ok_or(Error::Length)?;
                 if self.length.is_some_and(|before| before != length) {
                     return Err(Error::Length);
                 }
@@ -107,23 +149,24 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn decimal(word: &[u8]) -> Option<u64> {
-    word.iter().try_fold(0u64, |value, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        value.checked_mul(10)?.checked_add(digit.into())
-    })
+    word.iter().try_fold(0u64, |value, byte| value.checked_mul(10)?.checked_add(digit(*byte)?.into()))
 }
+
+fn digit(byte: u8) -> Option<u8> {
+    byte.checked_sub(b'0').filter(|digit| *digit < 10)
+}
+
+/// What every response begins with.
+const VERSION: &[u8] = b"HTTP/1.";
 
 /// The bytes that a head may have.
 pub const MAX_HEAD: usize = 16 * 1024;
-
-/// The fields that a head may have.
-pub const MAX_FIELDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
-    use std::{format, string::String};
+    use std::format;
 
     fn head(text: &str) -> Result<Option<(Head, usize)>, Error> {
         Head::parse(text.as_bytes())
@@ -151,6 +194,8 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Encoding: identity", Framing::Length(3), true),
             ("HTTP/1.1 204 No Content", Framing::None, true),
             ("HTTP/1.1 304 Not Modified\r\nContent-Length: 12", Framing::None, true),
+            ("HTTP/1.1 200 OK\nContent-Length: 5\nServer: gr\u{f6}\u{df}e\tx", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nX:\r\nContent-Length:\t5 ", Framing::Length(5), true),
             ("HTTP/1.1 100 Continue", Framing::None, true),
             (
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nContent-Encoding: gzip",
@@ -180,7 +225,19 @@ mod tests {
             ("SSH-2.0-OpenSSH_9.2", Error::Head),
             ("{\"a\": 1}", Error::Head),
             ("HTTP/1.1 abc OK", Error::Head),
+            ("HTTP/1.1 99 OK", Error::Head),
+            ("HTTP/1.1 2000 OK", Error::Head),
+            ("HTTP/1.1 20", Error::Head),
+            ("HTTP/1.1\t200 OK", Error::Head),
+            ("HTTP/1.x 200 OK", Error::Head),
+            ("\r\nHTTP/1.1 200 OK", Error::Head),
             ("HTTP/1.1 200 OK\r\nno colon", Error::Head),
+            ("HTTP/1.1 200 OK\r\n: x", Error::Head),
+            ("HTTP/1.1 200 OK\r\nContent-Length : 5", Error::Head),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n c: folded", Error::Head),
+            ("HTTP/1.1 200 OK\r\nA: b\rContent-Length: 5", Error::Head),
+            ("HTTP/1.1 200 OK\r\nA: \0", Error::Head),
+            ("HTTP/1.1 200 OK\r\nContent-Length:", Error::Length),
         ] {
             assert_eq!(head(&format!("{fields}\r\n\r\n")), Err(want), "{fields}");
         }
@@ -196,8 +253,6 @@ mod tests {
 
     #[test]
     fn a_head_has_limits() {
-        let fields: String = (0..=MAX_FIELDS).map(|n| format!("A{n}: 1\r\n")).collect();
-        assert_eq!(head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")), Err(Error::Fields));
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
         assert_eq!(head(&long), Err(Error::HeadLong));
         assert_eq!(head(&format!("{long}\r\n\r\n")), Err(Error::HeadLong));
