@@ -8,8 +8,8 @@ use pmbridge_core::{
 use crate::memory::Memory;
 use crate::target::Target;
 
-/// The cluster of the bridge's own metrics: the last, so that sources count from the first.
-pub(crate) const CLUSTER: u16 = 4095;
+/// The cluster of the bridge's own metrics: the last whose instance domains have numbers of 22 bits.
+pub(crate) const CLUSTER: u16 = 4091;
 
 /// The bridge's own metrics in a store.
 #[derive(Debug)]
