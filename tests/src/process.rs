@@ -132,6 +132,9 @@ pub fn run(command: &mut Command) -> Finished {
 /// A PCP tool that talks to a collector on this port; its own time-outs are out of the way.
 pub fn tool(name: &str, port: u16) -> Command {
     let mut command = Command::new(name);
+    // PCP's Python tools want the system's Python, whatever stands before it in PATH.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("/usr/bin:/bin:{path}"));
     command.env("PMCD_REQUEST_TIMEOUT", "120").env("PMCD_CONNECT_TIMEOUT", "30").env("LC_ALL", "C.UTF-8");
     command.arg("-h").arg(format!("127.0.0.1:{port}"));
     command
