@@ -150,13 +150,6 @@ pub(crate) enum Error {
     Control,
 }
 
-impl Error {
-    /// Whether the URL is right, and only we cannot serve it yet.
-    pub(crate) fn is_unsupported(self) -> bool {
-        self == Self::Https
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
