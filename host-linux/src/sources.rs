@@ -26,15 +26,6 @@ pub(crate) struct Source {
     pub(crate) url: Url,
 }
 
-impl Source {
-    /// The labels that all metrics of the source share, as exposition text with sorted names.
-    pub(crate) fn labels(&self, this_machine: &str) -> String {
-        let hostname = escaped(self.url.hostname(this_machine));
-        let url = escaped(&self.url.to_string());
-        format!("hostname=\"{hostname}\",source=\"{}\",url=\"{url}\"", self.name)
-    }
-}
-
 /// A directory of sources, and what was in it at the last look.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -337,11 +328,6 @@ impl fmt::Display for Notice {
     }
 }
 
-/// A text as it stands between the quotes of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 const OWNER_EXECUTES: u32 = 0o100;
 const KEYWORDS: [&str; 3] = ["HEADER:", "FILTER:", "METADATA:"];
 
@@ -413,8 +399,6 @@ mod tests {
         assert_eq!(changes.notices, []);
         let urls: Vec<_> = changes.added.iter().map(|source| source.url.to_string()).collect();
         assert_eq!(urls, ["http://h:9/m", "file:///x"]);
-        assert_eq!(changes.added[0].labels("me"), r#"hostname="h:9",source="a",url="http://h:9/m""#);
-        assert_eq!(changes.added[1].labels("m\"e"), r#"hostname="m\"e",source="b",url="file:///x""#);
     }
 
     #[test]
