@@ -1,136 +1,189 @@
-//! A label set is the checked text between a sample's braces, taken apart only when someone looks.
+//! A label set is the text between a sample's braces, checked once and taken apart by whoever looks.
 
-use super::grammar;
+use core::{cmp::Ordering, fmt};
 
-/// The most labels that one sample may have.
-pub const MAX_LABELS: usize = 64;
+use memchr::memchr;
 
-/// The text between braces, known to be labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use super::grammar::{self, Inside};
+
+/// How many labels a set can have.
+pub const MAX_LABELS: u32 = 64;
+
+/// The text between a sample's braces: no label comes twice in it, and none is broken.
+///
+/// Two sets that are spelled differently are different here, even where they mean the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelSet<'a>(&'a str);
 
-/// One label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Label<'a> {
-    /// Its name.
-    pub name: Name<'a>,
-    /// Its value.
-    pub value: Escaped<'a>,
-}
-
-/// A label's name, which may have been quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name<'a>(Escaped<'a>);
-
-/// A text as it stood between quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Escaped<'a>(&'a str);
-
 impl<'a> LabelSet<'a> {
-    pub(super) const fn checked(text: &'a str) -> Self {
-        Self(text)
-    }
+    /// No labels.
+    pub const EMPTY: Self = Self("");
 
-    /// Takes text that was a label set when it was stored. From any other text, what looks like labels is read.
+    /// Takes text that was checked before it was stored.
+    ///
+    /// Of a text that was not, [`iter`](Self::iter) gives what comes before the first fault.
     pub const fn stored(text: &'a str) -> Self {
         Self(text)
     }
 
-    /// The text as it was exposed.
+    /// The text as it was sent, without the braces.
     pub const fn as_str(self) -> &'a str {
         self.0
     }
 
-    /// Whether there is no label.
+    /// Whether there is no label, which can be so of a text that is not empty.
     pub fn is_empty(self) -> bool {
         self.iter().next().is_none()
     }
 
-    /// Its labels in the order they were exposed. A metric name among them is left out.
-    pub fn iter(self) -> impl Iterator<Item = Label<'a>> + Clone + use<'a> {
-        let mut rest = self.0.as_bytes();
-        core::iter::from_fn(move || {
-            loop {
-                let (after, item) = grammar::item(rest).ok()?;
-                rest = after;
-                if let grammar::Item::Label(name, value) = item {
-                    return Some(Label { name: Name(Escaped(utf8(name)?)), value: Escaped(utf8(value)?) });
-                }
-            }
-        })
+    /// The labels in the order they were sent in, without the metric name.
+    pub const fn iter(self) -> Labels<'a> {
+        Labels(self.0)
     }
 }
+
+impl<'a> IntoIterator for LabelSet<'a> {
+    type Item = Label<'a>;
+    type IntoIter = Labels<'a>;
+
+    fn into_iter(self) -> Labels<'a> {
+        self.iter()
+    }
+}
+
+/// The labels of a set.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a>(&'a str);
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = Label<'a>;
+
+    fn next(&mut self) -> Option<Label<'a>> {
+        loop {
+            let text = self.0;
+            let (rest, inside) = grammar::inside(text.as_bytes()).ok()?;
+            self.0 = grammar::within(text, rest)?;
+            if let Inside::Label { name, value } = inside {
+                let name = Name(grammar::within(text, name)?);
+                return Some(Label { name, value: Escaped(grammar::within(text, value)?) });
+            }
+        }
+    }
+}
+
+/// A name and a value that tell a series from its siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label<'a> {
+    /// What the label says something about.
+    pub name: Name<'a>,
+    /// What it says.
+    pub value: Escaped<'a>,
+}
+
+/// A label's name. Names are equal, and in order, by what they mean, not by how they are spelled.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'a>(&'a str);
 
 impl<'a> Name<'a> {
-    /// The name as exposed, without quotes.
-    pub const fn raw(self) -> &'a str {
-        self.0.raw()
-    }
-
-    /// The name itself, piece by piece.
-    pub fn pieces(self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.0.pieces()
-    }
-}
-
-impl<'a> Escaped<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
-        Self(text)
-    }
-
-    /// The text as exposed, with its escapes.
+    /// The name as it was sent, without quotes.
     pub const fn raw(self) -> &'a str {
         self.0
     }
 
-    /// The text itself, piece by piece: `\n` is a line feed, `\"` a quote, `\\` a backslash, any other two are two.
-    pub fn pieces(self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let mut rest = self.0;
-        core::iter::from_fn(move || {
-            let bytes = rest.as_bytes();
-            let plain = match memchr::memchr(b'\\', bytes) {
-                None => bytes.len(),
-                Some(0) => {
-                    let (piece, len) = match bytes.get(1) {
-                        Some(b'n') => ("\n", 2),
-                        Some(b'"') => ("\"", 2),
-                        Some(b'\\') => ("\\", 2),
-                        _ => ("\\", 1),
-                    };
-                    rest = rest.get(len..)?;
-                    return Some(piece);
-                }
-                Some(at) => at,
-            };
-            let (piece, after) = rest.split_at_checked(plain)?;
-            rest = after;
-            (!piece.is_empty()).then_some(piece)
-        })
+    /// What it means, piece by piece.
+    pub const fn pieces(self) -> Pieces<'a> {
+        Pieces(self.0)
+    }
+
+    pub(super) const fn new(raw: &'a str) -> Self {
+        Self(raw)
+    }
+
+    fn is_plain(self) -> bool {
+        memchr(b'\\', self.0.as_bytes()).is_none()
     }
 }
 
-fn utf8(bytes: &[u8]) -> Option<&str> {
-    core::str::from_utf8(bytes).ok()
+impl Ord for Name<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.is_plain() && other.is_plain() {
+            return self.0.cmp(other.0);
+        }
+        self.pieces().flat_map(str::bytes).cmp(other.pieces().flat_map(str::bytes))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use std::{string::String, vec::Vec};
+impl PartialOrd for Name<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
-    #[test]
-    fn escapes_are_undone_and_unknown_ones_kept() {
-        let text: String = Escaped::new(r#"a\n\"b\\n\x\"#).pieces().collect();
-        assert_eq!(text, "a\n\"b\\n\\x\\");
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Name<'_> {}
+
+impl PartialEq<str> for Name<'_> {
+    fn eq(&self, other: &str) -> bool {
+        if self.is_plain() { self.0 == other } else { self.pieces().flat_map(str::bytes).eq(other.bytes()) }
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces().try_for_each(|piece| f.write_str(piece))
+    }
+}
+
+/// A text with escapes in it, as it was sent, without quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escaped<'a>(&'a str);
+
+impl<'a> Escaped<'a> {
+    /// The text as it was sent.
+    pub const fn raw(self) -> &'a str {
+        self.0
     }
 
-    #[test]
-    fn labels_come_in_their_order() {
-        let set = LabelSet::stored(r#""my.name", b="1",a = "x,}" , "c.d"="",z="\"" ,"#);
-        let labels: Vec<_> = set.iter().map(|l| (l.name.raw(), l.value.raw())).collect();
-        assert_eq!(labels, [("b", "1"), ("a", "x,}"), ("c.d", ""), ("z", "\\\"")]);
-        assert!(LabelSet::stored(r#" "only.name" "#).is_empty());
+    /// What it means, piece by piece.
+    pub const fn pieces(self) -> Pieces<'a> {
+        Pieces(self.0)
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces().try_for_each(|piece| f.write_str(piece))
+    }
+}
+
+/// The pieces whose concatenation is what an escaped text means.
+///
+/// `\n` is a line feed, `\"` a quote and `\\` a backslash; any other escape means its two characters.
+#[derive(Debug, Clone, Copy)]
+pub struct Pieces<'a>(&'a str);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (piece, rest) = match memchr(b'\\', self.0.as_bytes()) {
+            None => (self.0, ""),
+            Some(0) => match self.0.as_bytes().get(1) {
+                Some(b'n') => ("\n", self.0.get(2..)?),
+                Some(b'"' | b'\\') => (self.0.get(1..2)?, self.0.get(2..)?),
+                _ => self.0.split_at_checked(1)?,
+            },
+            Some(at) => self.0.split_at_checked(at)?,
+        };
+        self.0 = rest;
+        Some(piece)
     }
 }

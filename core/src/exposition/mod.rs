@@ -1,146 +1,112 @@
-//! Text exposition: Prometheus text 0.0.4 and 1.0.0 and the lines of OpenMetrics 1.0, one line at a time.
+//! Exposition text, one line at a time: what a line says, borrowed from the line.
 //!
-//! [`line`] reads one line, with no memory of the ones before it; [`Parser`] finds the lines in a window. A line that
-//! cannot be read is an [`Error`] with its number, and the next line is none the worse for it. Nothing is copied:
-//! names, labels and values are views of the line. What a lenient reader should take is taken (blanks, a trailing
-//! comma, a carriage return, a missing final line feed, float timestamps); what could be two things is refused.
+//! One grammar reads text 0.0.4, text 1.0.0 (quoted names) and OpenMetrics 1.0 (units, exemplars, the
+//! end mark); it holds what a line can say by itself. Rules between lines, such as a type that comes
+//! after its samples, are somebody else's. A value stays the token that was sent, since what it means
+//! depends on the metric: [`number`] reads it.
+//!
+//! [`Parser`] finds the lines in a window; [`line`] reads one; [`tail`] reads what follows a series that
+//! is known by its bytes.
 
+mod error;
 mod grammar;
 mod labels;
 pub mod number;
 mod parser;
 
-pub use grammar::{line, tail};
-pub use labels::{Escaped, Label, LabelSet, MAX_LABELS, Name};
-pub use parser::{Error, Parser};
+pub use error::{Error, ErrorKind};
+pub use labels::{Escaped, Label, LabelSet, Labels, MAX_LABELS, Name, Pieces};
+pub use parser::Parser;
 
 /// What one line says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// Nothing.
     Blank,
-    /// A comment of no meaning to expositions: the text behind `#`.
+    /// A remark for people: what follows the `#`.
     Comment(&'a str),
-    /// `# HELP`.
+    /// What a metric family is about.
     Help {
-        /// Family name.
+        /// The family's name, without quotes, its escapes as sent.
         family: &'a str,
-        /// The text as sent, escapes and all.
+        /// The text, its escapes as sent.
         text: &'a str,
     },
-    /// `# TYPE`.
+    /// What kind of family it is.
     Type {
-        /// Family name.
+        /// The family's name, without quotes, its escapes as sent.
         family: &'a str,
-        /// The type's word.
+        /// The word for the kind, whatever it is.
         kind: &'a str,
     },
-    /// `# UNIT`.
+    /// What a metric family is measured in.
     Unit {
-        /// Family name.
+        /// The family's name, without quotes, its escapes as sent.
         family: &'a str,
-        /// The unit's word.
+        /// The unit, perhaps empty.
         unit: &'a str,
     },
-    /// `# EOF`.
+    /// The end of an OpenMetrics document.
     Eof,
-    /// A sample.
+    /// A value of a series.
     Sample(Sample<'a>),
 }
 
-/// One sample line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
+/// A value of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample<'a> {
-    /// Name and braces exactly as sent: what makes this series this series, for whoever sees the document again.
+    /// Name and braces exactly as sent: equal bytes are the same series.
     pub raw: &'a [u8],
-    /// Sample name.
+    /// The sample's name, without quotes, its escapes as sent.
     pub name: &'a str,
     /// Its labels.
     pub labels: LabelSet<'a>,
-    /// What follows them.
+    /// What the line says of the series.
     pub tail: Tail<'a>,
 }
 
-/// What follows name and labels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
+/// What a line says of the series that it opened with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail<'a> {
-    /// The value, as sent; not looked at yet.
+    /// The value's token.
     pub value: &'a str,
-    /// The timestamp, as sent: a finite number, milliseconds in text, seconds in OpenMetrics.
+    /// When it was taken: milliseconds in text, seconds in OpenMetrics.
     pub timestamp: Option<&'a str>,
-    /// The exemplar.
+    /// One observation that the value counts.
     pub exemplar: Option<Exemplar<'a>>,
 }
 
-/// An example of what a sample counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
+/// One observation out of those that a value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exemplar<'a> {
-    /// Its labels.
+    /// What the observation belongs to, such as a trace.
     pub labels: LabelSet<'a>,
-    /// Its value, as sent; a number.
+    /// The token of the value observed.
     pub value: &'a str,
-    /// Its timestamp in seconds, as sent; a number.
+    /// When it was observed, in seconds.
     pub timestamp: Option<&'a str>,
 }
 
-/// What is wrong with a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// Not UTF-8.
-    Utf8,
-    /// It begins with no name.
-    Name,
-    /// Something that is no label in braces.
-    Label,
-    /// A label value without its opening quote.
-    Quote,
-    /// A label value without its closing quote.
-    OpenQuote,
-    /// No comma between labels, or no closing brace.
-    Brace,
-    /// The same label name twice.
-    Duplicate,
-    /// More labels than [`MAX_LABELS`].
-    TooManyLabels,
-    /// No value.
-    NoValue,
-    /// The value is no number.
-    Value,
-    /// The timestamp is no number.
-    Timestamp,
-    /// Something follows that is neither timestamp nor exemplar.
-    Trailing,
-    /// An exemplar that is none.
-    Exemplar,
-    /// HELP, TYPE or UNIT with no name, or TYPE with more or less than one word.
-    Metadata,
-}
-
-impl core::fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Utf8 => "line is not UTF-8",
-            Self::Name => "line begins with no metric name",
-            Self::Label => "label has no name and '='",
-            Self::Quote => "label value is not in double quotes",
-            Self::OpenQuote => "label value has no closing quote",
-            Self::Brace => "labels have no comma between them, or no closing '}'",
-            Self::Duplicate => "label name occurs twice",
-            Self::TooManyLabels => "more than 64 labels",
-            Self::NoValue => "sample has no value",
-            Self::Value => "value is not a number",
-            Self::Timestamp => "timestamp is not a number",
-            Self::Trailing => "text follows where a sample ends",
-            Self::Exemplar => "exemplar is not '# {labels} value [timestamp]'",
-            Self::Metadata => "HELP, TYPE or UNIT line lacks its name or its word",
-        })
+/// Reads one line, without its line feed.
+pub fn line(bytes: &[u8]) -> Result<Line<'_>, ErrorKind> {
+    let text = core::str::from_utf8(bytes).map_err(|_| ErrorKind::Utf8)?;
+    match grammar::line(bytes) {
+        Ok((_, line)) => line.within(text),
+        Err(error) => Err(grammar::kind(error)),
     }
 }
 
-impl core::error::Error for ErrorKind {}
+/// Reads what follows a series whose bytes are known already.
+///
+/// It has to open with a blank, since a series `m` is not the one of the line `m2 5`. An error may also
+/// say that the series went on, as `m` does in `m {a="b"} 1`: [`line`] on the whole line knows.
+pub fn tail(bytes: &[u8]) -> Result<Tail<'_>, ErrorKind> {
+    let text = core::str::from_utf8(bytes).map_err(|_| ErrorKind::Utf8)?;
+    if !bytes.first().is_some_and(|&b| grammar::is_blank(b)) {
+        return Err(ErrorKind::Value);
+    }
+    match grammar::tail(bytes) {
+        Ok((_, tail)) => tail.within(text),
+        Err(error) => Err(grammar::kind(error)),
+    }
+}

@@ -29,6 +29,11 @@ pub fn signed(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
+/// Whether a text is a time: a finite number, milliseconds in text and seconds in OpenMetrics.
+pub fn timestamp(text: &[u8]) -> bool {
+    parse(text).is_some_and(f64::is_finite)
+}
+
 fn sign(text: &[u8]) -> (bool, &[u8]) {
     match text.split_first() {
         Some((b'-', rest)) => (true, rest),

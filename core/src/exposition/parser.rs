@@ -1,68 +1,57 @@
-//! The lines of a document, found in windows that end anywhere.
+//! A parser takes whole lines off a window and leaves the rest of it for later.
 
-use super::{ErrorKind, Line, grammar};
+use memchr::memchr;
 
-/// A line that could not be read. The line after it can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub struct Error {
-    /// What was wrong with it.
-    pub kind: ErrorKind,
-    /// Which line, counted from 1.
-    pub line: u32,
-}
+use super::{Error, Line, line};
 
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "line {}: {}", self.line, self.kind)
-    }
-}
-
-impl core::error::Error for Error {}
-
-/// Reads whole lines off the front of a window.
-#[derive(Debug, Clone, Default)]
+/// Finds lines and counts them; all that it remembers is the count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Parser {
     line: u32,
 }
 
 impl Parser {
-    /// Before the first line.
+    /// A parser at the start of a document.
     pub const fn new() -> Self {
         Self { line: 0 }
     }
 
-    /// The number of the line read last, from 1.
-    pub const fn line(&self) -> u32 {
+    /// How many lines it took.
+    pub const fn lines(&self) -> u32 {
         self.line
     }
 
-    /// The next line that says something, or `None` when `input` holds no further whole line.
+    /// What the next line that is not blank says, or `None` when `input` holds no further whole line.
     ///
-    /// `input` is left at the first byte not consumed, which must come again, with more behind it.
+    /// `input` is left at the first byte that was not consumed.
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot be handed its window at each step")]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Option<Result<Line<'a>, Error>> {
         loop {
-            let at = memchr::memchr(b'\n', input)?;
-            let (line, rest) = input.split_at_checked(at)?;
-            *input = rest.split_first().map_or(&[], |(_, rest)| rest);
-            if let Some(said) = self.read(line) {
+            let (bytes, rest) = input.split_at_checked(memchr(b'\n', input)?)?;
+            *input = rest.split_first()?.1;
+            if let Some(said) = self.take(bytes) {
                 return Some(said);
             }
         }
     }
 
-    /// The last line, which has no line feed: the document ends with `input`.
+    /// What the last line says, which has no line feed; `None` where it is blank.
+    ///
+    /// For when the document has ended and [`next`](Self::next) found no further line in `input`.
     pub fn last<'a>(&mut self, input: &mut &'a [u8]) -> Option<Result<Line<'a>, Error>> {
-        match core::mem::take(input) {
-            [] => None,
-            line => self.read(line),
-        }
+        let bytes = core::mem::take(input);
+        if bytes.is_empty() { None } else { self.take(bytes) }
     }
 
-    fn read<'a>(&mut self, line: &'a [u8]) -> Option<Result<Line<'a>, Error>> {
+    /// Counts a line that was skipped or read by somebody else.
+    pub const fn skip(&mut self) {
         self.line = self.line.saturating_add(1);
-        match grammar::line(line) {
+    }
+
+    fn take<'a>(&mut self, bytes: &'a [u8]) -> Option<Result<Line<'a>, Error>> {
+        self.skip();
+        // Strictly a carriage return is an error; servers that end lines with one exist.
+        match line(bytes.strip_suffix(b"\r").unwrap_or(bytes)) {
             Ok(Line::Blank) => None,
             Ok(said) => Some(Ok(said)),
             Err(kind) => Some(Err(Error { kind, line: self.line })),
