@@ -5,7 +5,6 @@
 //! others print there is kept too. A line is one write, and control characters in it are escaped: nothing that a
 //! source sends can look like a line of ours.
 
-use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
@@ -28,7 +27,7 @@ pub(crate) enum Level {
 #[derive(Debug)]
 pub(crate) struct Log {
     form: Form,
-    debug: Cell<bool>,
+    debug: bool,
 }
 
 #[derive(Debug)]
@@ -40,28 +39,18 @@ enum Form {
 impl Log {
     /// Plain lines, as for a person at a terminal.
     pub(crate) fn plain(debug: bool) -> Self {
-        Self { form: Form::Plain, debug: Cell::new(debug) }
+        Self { form: Form::Plain, debug }
     }
 
     /// PCP's lines under this name, after the header.
     pub(crate) fn pcp(name: String, debug: bool) -> Self {
         put(&header(&name, &host_name(), &Zoned::now()));
-        Self { form: Form::Pcp { name }, debug: Cell::new(debug) }
-    }
-
-    /// Whether debug lines are written.
-    pub(crate) fn is_debug(&self) -> bool {
-        self.debug.get()
-    }
-
-    /// Writes debug lines from now on, or no longer (`control.debug` can be stored to).
-    pub(crate) fn set_debug(&self, debug: bool) {
-        self.debug.set(debug);
+        Self { form: Form::Pcp { name }, debug }
     }
 
     /// Writes one line.
     pub(crate) fn write(&self, level: Level, text: impl fmt::Display) {
-        if level == Level::Debug && !self.debug.get() {
+        if level == Level::Debug && !self.debug {
             return;
         }
         put(&match &self.form {

@@ -63,7 +63,13 @@ impl Own {
     }
 
     /// Publishes what is true now.
-    pub(crate) fn publish(&mut self, store: &mut Store<Memory>, targets: &[Target], clients: usize, refused: u64) {
+    pub(crate) fn publish(
+        &mut self,
+        store: &mut Store<Memory>,
+        targets: &[Target],
+        clients: usize,
+        refused: u64,
+    ) {
         for (row, id) in TABLE.iter().zip(&self.ids) {
             // What has no room for itself has nothing to say; that shows in `pmbridge.refused`.
             match row.says {
@@ -107,9 +113,9 @@ const fn wide(n: usize) -> u64 {
 
 /// Resident bytes of the process, 0 where the kernel does not say.
 fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| {
-        text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok())
-    });
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()));
     pages.unwrap_or(0).saturating_mul(4096)
 }
 
@@ -119,31 +125,91 @@ const REGIONS: [Region; Region::COUNT] =
 const COUNTER: Semantics = Semantics::COUNTER;
 const INSTANT: Semantics = Semantics::INSTANT;
 
-const fn row(
-    name: &'static str,
-    help: &'static str,
-    semantics: Semantics,
-    units: Units,
-    says: Says,
-) -> Row {
+const fn row(name: &'static str, help: &'static str, semantics: Semantics, units: Units, says: Says) -> Row {
     Row { name, help, kind: Type::U64, semantics, units, says }
 }
 
 /// In the order of their items: new ones go to the end, so that ids stay.
 static TABLE: &[Row] = &[
-    row("pmbridge.scrapes", "Documents asked for, of all sources", COUNTER, Units::COUNT, Says::Whole(|f| sum(f, |t| t.totals.scrapes))),
-    row("pmbridge.failures", "Scrapes that brought no whole document", COUNTER, Units::COUNT, Says::Whole(|f| sum(f, |t| t.totals.failures))),
-    row("pmbridge.lines_refused", "Lines that were not taken", COUNTER, Units::COUNT, Says::Whole(|f| sum(f, |t| t.totals.refused))),
-    row("pmbridge.samples", "Samples taken", COUNTER, Units::COUNT, Says::Whole(|f| sum(f, |t| t.totals.samples))),
-    row("pmbridge.bytes", "Bytes of documents read", COUNTER, Units::BYTE, Says::Whole(|f| sum(f, |t| t.totals.bytes))),
+    row(
+        "pmbridge.scrapes",
+        "Documents asked for, of all sources",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(|f| sum(f, |t| t.totals.scrapes)),
+    ),
+    row(
+        "pmbridge.failures",
+        "Scrapes that brought no whole document",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(|f| sum(f, |t| t.totals.failures)),
+    ),
+    row(
+        "pmbridge.lines_refused",
+        "Lines that were not taken",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(|f| sum(f, |t| t.totals.refused)),
+    ),
+    row(
+        "pmbridge.samples",
+        "Samples taken",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(|f| sum(f, |t| t.totals.samples)),
+    ),
+    row(
+        "pmbridge.bytes",
+        "Bytes of documents read",
+        COUNTER,
+        Units::BYTE,
+        Says::Whole(|f| sum(f, |t| t.totals.bytes)),
+    ),
     row("pmbridge.sources", "Sources", INSTANT, Units::COUNT, Says::Whole(|f| wide(f.targets.len()))),
-    row("pmbridge.metrics", "Metrics known, the bridge's own too", INSTANT, Units::COUNT, Says::Whole(|f| wide(f.store.view().metrics()))),
-    row("pmbridge.series", "Series known, those that vanished too", INSTANT, Units::COUNT, Says::Whole(|f| wide(f.store.view().series()))),
+    row(
+        "pmbridge.metrics",
+        "Metrics known, the bridge's own too",
+        INSTANT,
+        Units::COUNT,
+        Says::Whole(|f| wide(f.store.view().metrics())),
+    ),
+    row(
+        "pmbridge.series",
+        "Series known, those that vanished too",
+        INSTANT,
+        Units::COUNT,
+        Says::Whole(|f| wide(f.store.view().series())),
+    ),
     row("pmbridge.clients", "PCP clients connected", INSTANT, Units::COUNT, Says::Whole(|f| wide(f.clients))),
-    row("pmbridge.clients_refused", "PCP clients turned away: too many, or out of step", COUNTER, Units::COUNT, Says::Whole(|f| f.refused_clients)),
-    row("pmbridge.memory.store", "Bytes that the store takes up", INSTANT, Units::BYTE, Says::Whole(|f| wide(f.store.storage().bytes()))),
-    row("pmbridge.memory.resident", "Resident bytes of the process", INSTANT, Units::BYTE, Says::Whole(|_| resident())),
-    row("pmbridge.full", "What was refused because there was no room for more of it", COUNTER, Units::COUNT, Says::Region(Store::refused)),
+    row(
+        "pmbridge.clients_refused",
+        "PCP clients turned away: too many, or out of step",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(|f| f.refused_clients),
+    ),
+    row(
+        "pmbridge.memory.store",
+        "Bytes that the store takes up",
+        INSTANT,
+        Units::BYTE,
+        Says::Whole(|f| wide(f.store.storage().bytes())),
+    ),
+    row(
+        "pmbridge.memory.resident",
+        "Resident bytes of the process",
+        INSTANT,
+        Units::BYTE,
+        Says::Whole(|_| resident()),
+    ),
+    row(
+        "pmbridge.full",
+        "What was refused because there was no room for more of it",
+        COUNTER,
+        Units::COUNT,
+        Says::Region(Store::refused),
+    ),
     Row {
         name: "pmbridge.build",
         help: "Which pmbridge this is",
@@ -152,11 +218,53 @@ static TABLE: &[Row] = &[
         units: Units::NONE,
         says: Says::Build,
     },
-    row("pmbridge.source.up", "1 where the last scrape brought a whole document", INSTANT, Units::NONE, Says::Each(|t, _| u64::from(t.up))),
-    row("pmbridge.source.scrapes", "Documents asked for", COUNTER, Units::COUNT, Says::Each(|t, _| t.totals.scrapes)),
-    row("pmbridge.source.failures", "Scrapes that brought no whole document", COUNTER, Units::COUNT, Says::Each(|t, _| t.totals.failures)),
-    row("pmbridge.source.lines_refused", "Lines that were not taken", COUNTER, Units::COUNT, Says::Each(|t, _| t.totals.refused)),
-    row("pmbridge.source.samples", "Samples taken", COUNTER, Units::COUNT, Says::Each(|t, _| t.totals.samples)),
-    row("pmbridge.source.bytes", "Bytes of documents read", COUNTER, Units::BYTE, Says::Each(|t, _| t.totals.bytes)),
-    row("pmbridge.source.series", "Series with a value in the last document", INSTANT, Units::COUNT, Says::Each(|t, s| s.view().live(t.id))),
+    row(
+        "pmbridge.source.up",
+        "1 where the last scrape brought a whole document",
+        INSTANT,
+        Units::NONE,
+        Says::Each(|t, _| u64::from(t.up)),
+    ),
+    row(
+        "pmbridge.source.scrapes",
+        "Documents asked for",
+        COUNTER,
+        Units::COUNT,
+        Says::Each(|t, _| t.totals.scrapes),
+    ),
+    row(
+        "pmbridge.source.failures",
+        "Scrapes that brought no whole document",
+        COUNTER,
+        Units::COUNT,
+        Says::Each(|t, _| t.totals.failures),
+    ),
+    row(
+        "pmbridge.source.lines_refused",
+        "Lines that were not taken",
+        COUNTER,
+        Units::COUNT,
+        Says::Each(|t, _| t.totals.refused),
+    ),
+    row(
+        "pmbridge.source.samples",
+        "Samples taken",
+        COUNTER,
+        Units::COUNT,
+        Says::Each(|t, _| t.totals.samples),
+    ),
+    row(
+        "pmbridge.source.bytes",
+        "Bytes of documents read",
+        COUNTER,
+        Units::BYTE,
+        Says::Each(|t, _| t.totals.bytes),
+    ),
+    row(
+        "pmbridge.source.series",
+        "Series with a value in the last document",
+        INSTANT,
+        Units::COUNT,
+        Says::Each(|t, s| s.view().live(t.id)),
+    ),
 ];

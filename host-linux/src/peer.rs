@@ -140,7 +140,9 @@ impl Peer {
             let room = self.tx.room(ROOM);
             let Progress { consumed, produced } = match &mut self.side {
                 Side::Agent(_, role) => role.step(cx, self.rx.filled(), room).map_err(|e| e.to_string())?,
-                Side::Collector(_, role) => role.step(cx, self.rx.filled(), room).map_err(|e| e.to_string())?,
+                Side::Collector(_, role) => {
+                    role.step(cx, self.rx.filled(), room).map_err(|e| e.to_string())?
+                }
             };
             self.rx.consume(consumed);
             self.tx.produce(produced);

@@ -94,7 +94,11 @@ impl Host {
         }
         let cluster = u16::try_from(self.targets.len().saturating_add(1)).ok().filter(|n| *n < own::CLUSTER);
         let Some(cluster) = cluster else {
-            self.log.error(format_args!("{}: ignored, there are {} sources already", source.name, own::CLUSTER));
+            self.log.error(format_args!(
+                "{}: ignored, there are {} sources already",
+                source.name,
+                own::CLUSTER
+            ));
             return;
         };
         match self.store.add_source(&source.name, &labels(&source), cluster) {
@@ -207,7 +211,9 @@ impl Host {
     }
 
     fn accept(&mut self) {
-        let Some(listener) = self.listener.as_ref().filter(|_| core::mem::take(&mut self.accepting)) else { return };
+        let Some(listener) = self.listener.as_ref().filter(|_| core::mem::take(&mut self.accepting)) else {
+            return;
+        };
         loop {
             match listener.accept() {
                 Ok((mut stream, _)) => {
@@ -370,6 +376,12 @@ impl Host {
                 target.totals.samples = target.totals.samples.saturating_add(stats.samples);
                 target.totals.refused = target.totals.refused.saturating_add(stats.refused);
                 target.totals.bytes = target.totals.bytes.saturating_add(stats.bytes);
+                let samples = stats.samples;
+                self.log.debug(format_args!(
+                    "{}: {samples} samples in {} bytes",
+                    target.label(),
+                    stats.bytes
+                ));
                 let told = stats.first_refused.map(|first| {
                     format!("{} of {} lines refused, first {first}", stats.refused, stats.lines)
                 });

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::flags::Options;
@@ -33,7 +32,8 @@ fn start(options: Options, log: Log) -> io::Result<()> {
     let mut host = Host::new(options, log)?;
     host.publish_own()?;
     let address = host.listen(listen).map_err(|error| {
-        let text = format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");
+        let text =
+            format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");
         io::Error::new(error.kind(), text)
     })?;
     if let Some(name) = who {
@@ -43,7 +43,7 @@ fn start(options: Options, log: Log) -> io::Result<()> {
         host.add(source);
     }
     if let Some(path) = config {
-        host.watch(Directory::new(PathBuf::from(path), sorted))?;
+        host.watch(Directory::new(path, sorted))?;
     }
     host.hint(&hint(address, nothing));
     host.run()

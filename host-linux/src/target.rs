@@ -184,7 +184,12 @@ impl Target {
     }
 
     /// Moves bytes as far as they go for now.
-    pub(crate) fn pump(&mut self, cx: &mut Context<'_, Memory>, registry: &Registry, token: Token) -> Outcome {
+    pub(crate) fn pump(
+        &mut self,
+        cx: &mut Context<'_, Memory>,
+        registry: &Registry,
+        token: Token,
+    ) -> Outcome {
         self.ready = false;
         let Some(mut scrape) = self.scrape.take() else {
             // A server that closes a kept connection, or talks unasked.

@@ -148,6 +148,10 @@ fn every_allowed_difference_is_explained_in_the_design() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../DESIGN.md");
     let design = std::fs::read_to_string(path).expect("DESIGN.md").to_lowercase();
     for allowed in ALLOWED {
-        assert!(design.contains(&allowed.reason.to_lowercase()), "DESIGN.md does not say: {}", allowed.reason);
+        assert!(
+            design.contains(&allowed.reason.to_lowercase()),
+            "DESIGN.md does not say: {}",
+            allowed.reason
+        );
     }
 }
