@@ -160,12 +160,10 @@ fn remark(comment: &[u8]) -> Parsed<'_, Found<'_>> {
 /// The family that a remark is about, and the blanks around it.
 fn family(input: &[u8]) -> Parsed<'_, &[u8]> {
     let (input, _) = blanks(input)?;
-    let (rest, name) = match input.first() {
-        Some(b'"') => quoted(input)?,
-        _ => span(METRIC, input)?,
-    };
+    let is_quoted = input.starts_with(b"\"");
+    let (rest, name) = if is_quoted { quoted(input)? } else { span(METRIC, input)? };
     match rest.first() {
-        _ if name.is_empty() || starts_with_digit(name) => fail(ErrorKind::Family),
+        _ if name.is_empty() || !is_quoted && starts_with_digit(name) => fail(ErrorKind::Family),
         Some(&b) if !is_blank(b) => fail(ErrorKind::Family),
         _ => {
             let (rest, _) = blanks(rest)?;
@@ -313,6 +311,7 @@ pub(super) fn inside(input: &[u8]) -> Parsed<'_, Inside<'_>> {
 struct Seen {
     marks: [u64; 4],
     count: u32,
+    has_escapes: bool,
 }
 
 impl Seen {
@@ -328,7 +327,8 @@ impl Seen {
         let is_known = *marks & mark != 0;
         *marks |= mark;
         // An escape can spell a name in a way that looks different and is not.
-        if is_known || name.contains(&b'\\') || earlier.contains(&b'\\') {
+        self.has_escapes |= name.contains(&b'\\');
+        if is_known || self.has_escapes {
             return Self::compare(name, earlier);
         }
         Ok(())

@@ -1,437 +1,502 @@
-//! Numbers as text has them, rounded correctly: to the bit what Go's `ParseFloat` gives, with no panic to reach.
+//! Numbers of exposition text, correctly rounded: bit for bit what Go's `ParseFloat` gives.
 //!
-//! Nearly all values take the first two paths: exact in a double's own arithmetic, or exact in 128 bits. The rest goes
-//! through decimal digits, shifted bit by bit, which is slow and always right.
+//! Three ways, each for what the one before it cannot decide. A short number is exact in a double, as is
+//! its power of ten: one multiplication or division rounds it. Any other is bounded from below and above
+//! with a power of ten of 64 bits: mostly both bounds round to the same double. What is left lies close to
+//! the midst of two doubles: [`exact`] compares it with the midst.
+//!
+//! Nothing here can panic, which core's own parser does not promise.
 
-/// A floating-point number, or `None` where the text is none.
+mod exact;
+
+/// A NaN as Prometheus keeps it; the one that marks a series as stale has other bits.
+pub const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
+
+/// Reads a value: a decimal number with or without fraction and exponent, `Inf`, `Infinity` or `NaN`.
 ///
-/// Decimal, `Inf`, `Infinity` and `NaN` in any case. Too large becomes an infinity, too small a zero.
-pub fn parse(text: &[u8]) -> Option<f64> {
-    let (negative, digits) = sign(text);
-    let value = match decimal(digits) {
-        Some(decimal) => decimal.value(),
-        None => word(digits)?,
+/// What is too large is infinite. There is no hexadecimal, no `_`, and no sign in front of `NaN`.
+#[inline]
+pub fn parse(token: &[u8]) -> Option<f64> {
+    let (is_negative, digits) = sign(token);
+    let size = match Decimal::read(digits) {
+        Some(decimal) => decimal.to_double(),
+        None => word(digits, digits.len() < token.len())?,
     };
-    Some(if negative { -value } else { value })
+    Some(if is_negative { -size } else { size })
 }
 
-/// An integer with an optional sign that is not negative, or `None`.
-pub fn unsigned(text: &[u8]) -> Option<u64> {
-    let (negative, digits) = sign(text);
-    let value = integer(digits)?;
-    (!negative || value == 0).then_some(value)
+/// Whether a token is a time: a decimal number that is not infinite.
+pub fn timestamp(token: &[u8]) -> bool {
+    let (_, digits) = sign(token);
+    Decimal::read(digits).is_some_and(|decimal| decimal.to_double().is_finite())
 }
 
-/// An integer with an optional sign, or `None`.
-pub fn signed(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = sign(text);
-    let value = integer(digits)?;
-    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
-}
-
-/// Whether a text is a time: a finite number, milliseconds in text and seconds in OpenMetrics.
-pub fn timestamp(text: &[u8]) -> bool {
-    parse(text).is_some_and(f64::is_finite)
-}
-
-fn sign(text: &[u8]) -> (bool, &[u8]) {
-    match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        Some((b'+', rest)) => (false, rest),
-        _ => (false, text),
-    }
-}
-
-fn integer(digits: &[u8]) -> Option<u64> {
+/// Reads a plain integer that is not negative.
+pub fn unsigned(token: &[u8]) -> Option<u64> {
+    let digits = token.strip_prefix(b"+").unwrap_or(token);
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0u64, |value, &b| value.checked_mul(10)?.checked_add(digit(b)?.into()))
+    digits.iter().try_fold(0_u64, |sum, &byte| sum.checked_mul(10)?.checked_add(digit(byte)?))
 }
 
-const fn digit(byte: u8) -> Option<u8> {
-    match byte.wrapping_sub(b'0') {
-        d @ 0..=9 => Some(d),
-        _ => None,
+/// Reads a plain integer.
+pub fn signed(token: &[u8]) -> Option<i64> {
+    match token.strip_prefix(b"-") {
+        Some(digits) if !digits.starts_with(b"+") => 0_i64.checked_sub_unsigned(unsigned(digits)?),
+        Some(_) => None,
+        None => i64::try_from(unsigned(token)?).ok(),
     }
 }
 
-fn word(text: &[u8]) -> Option<f64> {
-    let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
-    if is(b"nan") {
-        Some(NAN)
-    } else if is(b"inf") || is(b"infinity") {
+fn sign(token: &[u8]) -> (bool, &[u8]) {
+    match token.split_first() {
+        Some((b'-', digits)) => (true, digits),
+        Some((b'+', digits)) => (false, digits),
+        _ => (false, token),
+    }
+}
+
+#[cold]
+fn word(token: &[u8], has_sign: bool) -> Option<f64> {
+    if token.eq_ignore_ascii_case(b"inf") || token.eq_ignore_ascii_case(b"infinity") {
         Some(f64::INFINITY)
+    } else if token.eq_ignore_ascii_case(b"nan") && !has_sign {
+        Some(NAN)
     } else {
         None
     }
 }
 
-/// The quiet NaN that Prometheus stores for one that was exposed.
-const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
-
-/// A decimal number as text, taken apart: the first 19 digits as an integer, and what scales it.
+/// A number before it is rounded: `mantissa * 10^exponent`, or a little more where digits were left out.
+#[derive(Debug, Clone, Copy)]
 struct Decimal<'a> {
-    whole: &'a [u8],
-    fraction: &'a [u8],
-    exponent: i64,
     mantissa: u64,
-    /// Digits behind the mantissa were left out.
-    cut: bool,
+    exponent: i64,
+    is_cut: bool,
+    /// The digits and the point, as sent.
+    text: &'a [u8],
+    /// The power of ten that the digits without the point are to be multiplied with.
     scale: i64,
 }
 
-fn decimal(text: &[u8]) -> Option<Decimal<'_>> {
-    let (whole, rest) = digits(text);
-    let (fraction, rest) = match rest.split_first() {
-        Some((b'.', rest)) => digits(rest),
-        _ => (&[][..], rest),
-    };
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
+impl<'a> Decimal<'a> {
+    #[inline]
+    fn read(token: &'a [u8]) -> Option<Self> {
+        let (mantissa, rest) = digits(0, token);
+        let whole = token.len().wrapping_sub(rest.len());
+        let (mantissa, fraction, rest) = match rest.split_first() {
+            Some((b'.', from)) => {
+                let (mantissa, rest) = digits(mantissa, from);
+                (mantissa, from.len().wrapping_sub(rest.len()), rest)
+            }
+            _ => (mantissa, 0, rest),
+        };
+        let count = whole.wrapping_add(fraction);
+        if count == 0 {
+            return None;
+        }
+        let scale = exponent(rest)?.saturating_sub(i64::try_from(fraction).ok()?);
+        let text = token.get(..token.len().wrapping_sub(rest.len()))?;
+        let this = Self { mantissa, exponent: scale, is_cut: false, text, scale };
+        Some(if count > MAX_DIGITS { this.cut() } else { this })
     }
-    let exponent = match rest.split_first() {
-        None => 0,
-        Some((b'e' | b'E', rest)) => exponent(rest)?,
-        Some(_) => return None,
-    };
-    let (mut mantissa, mut scale, mut taken, mut cut) = (0u64, exponent, 0u32, false);
-    for (part, step) in [(whole, 0i64), (fraction, -1i64)] {
-        for byte in part {
-            if taken < 19 {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte.wrapping_sub(b'0')));
-                taken = taken.saturating_add(u32::from(mantissa > 0));
-                scale = scale.saturating_add(step);
+
+    /// The same with no more digits than the mantissa holds.
+    #[cold]
+    fn cut(self) -> Self {
+        let (mut mantissa, mut kept, mut left_out, mut is_cut) = (0_u64, 0_usize, 0_i64, false);
+        for value in self.text.iter().filter_map(|&byte| digit(byte)) {
+            if kept < MAX_DIGITS {
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(value);
+                kept = kept.wrapping_add(usize::from(mantissa != 0));
             } else {
-                cut |= *byte != b'0';
-                scale = scale.saturating_add(step).saturating_add(1);
+                left_out = left_out.saturating_add(1);
+                is_cut |= value != 0;
             }
         }
+        Self { mantissa, exponent: self.scale.saturating_add(left_out), is_cut, ..self }
     }
-    Some(Decimal { whole, fraction, exponent, mantissa, cut, scale })
-}
 
-/// The digits that `text` begins with, and what follows.
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let len = text.iter().position(|&b| digit(b).is_none()).unwrap_or(text.len());
-    text.split_at_checked(len).unwrap_or((text, &[]))
-}
-
-fn exponent(text: &[u8]) -> Option<i64> {
-    let (negative, text) = sign(text);
-    let (all, rest) = digits(text);
-    if all.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    // Beyond this everything is zero or infinite, however many digits precede.
-    let size = all.iter().fold(0i64, |e, b| {
-        e.saturating_mul(10).saturating_add(b.wrapping_sub(b'0').into()).min(1 << 40)
-    });
-    Some(if negative { size.wrapping_neg() } else { size })
-}
-
-impl Decimal<'_> {
-    fn value(&self) -> f64 {
+    #[inline]
+    fn to_double(self) -> f64 {
         if self.mantissa == 0 {
             return 0.0;
         }
-        if !self.cut
-            && let Some(value) = self.exact().or_else(|| self.wide())
-        {
-            return value;
+        if self.mantissa <= EXACT && !self.is_cut {
+            if let Some(power) = power_of_ten(self.exponent) {
+                return double(self.mantissa) * power;
+            }
+            if let Some(power) = power_of_ten(self.exponent.saturating_neg()) {
+                return double(self.mantissa) / power;
+            }
         }
-        if self.scale > 400 {
-            return f64::INFINITY;
+        match i32::try_from(self.exponent) {
+            Ok(exponent @ MIN_EXPONENT..=MAX_EXPONENT) => f64::from_bits(self.bits(exponent)),
+            _ if self.exponent < 0 => 0.0,
+            _ => f64::INFINITY,
         }
-        if self.scale < -400 {
-            return 0.0;
-        }
-        slow(self.whole, self.fraction, self.exponent)
     }
 
-    /// Where mantissa and power are both doubles, their product or quotient rounds once.
-    #[expect(clippy::cast_precision_loss, reason = "below 2^53 there is none")]
-    fn exact(&self) -> Option<f64> {
-        if self.mantissa >> 53 != 0 {
-            return None;
+    /// The double next to this, by bounds.
+    fn bits(self, exponent: i32) -> u64 {
+        let Some(bounds) = Bounds::of(self.mantissa, exponent, self.is_cut) else { return INFINITE };
+        match bounds.round() {
+            Rounded::Zero => 0,
+            Rounded::Infinite => INFINITE,
+            Rounded::Sure(bits) => bits,
+            Rounded::Between(lower) => {
+                let is_even = lower & 1 == 0;
+                let is_above = match exact::compare_with_midst(self.text, self.scale, lower) {
+                    core::cmp::Ordering::Less => false,
+                    core::cmp::Ordering::Equal => !is_even,
+                    core::cmp::Ordering::Greater => true,
+                };
+                lower.wrapping_add(u64::from(is_above))
+            }
         }
-        let power = POWERS.get(usize::try_from(self.scale.unsigned_abs()).ok()?)?;
-        let mantissa = self.mantissa as f64;
-        Some(if self.scale < 0 { mantissa / power } else { mantissa * power })
-    }
-
-    /// Where 128 bits hold the product, or the quotient with more bits than a double has.
-    fn wide(&self) -> Option<f64> {
-        let power = 10u64.checked_pow(u32::try_from(self.scale.unsigned_abs()).ok()?)?;
-        let (bits, shift, rest) = if self.scale < 0 {
-            let up = self.mantissa.leading_zeros();
-            let dividend = u128::from(self.mantissa.wrapping_shl(up)) << 64;
-            let quotient = dividend.checked_div(power.into())?;
-            let rest = dividend.wrapping_sub(quotient.wrapping_mul(power.into()));
-            (quotient, i32::try_from(up).ok()?.wrapping_neg().wrapping_sub(64), rest != 0)
-        } else {
-            (u128::from(self.mantissa).wrapping_mul(power.into()), 0, false)
-        };
-        round(bits, shift, rest)
     }
 }
 
-/// `bits * 2^shift`, and a little more if `rest`, to the nearest double that is normal.
-#[expect(clippy::cast_possible_truncation, reason = "54 bits are left after the shift")]
-fn round(bits: u128, shift: i32, rest: bool) -> Option<f64> {
-    let top = 128i32.checked_sub_unsigned(bits.leading_zeros())?;
-    let exponent = top.checked_add(shift)?.checked_sub(1)?;
-    if !(-1022..=1023).contains(&exponent) {
+/// A number is at least `low * 2^power`, and less than `(low + error) * 2^power` or exactly that much.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    low: u64,
+    error: u64,
+    power: i32,
+}
+
+enum Rounded {
+    Zero,
+    Infinite,
+    /// These bits.
+    Sure(u64),
+    /// These bits or the next.
+    Between(u64),
+}
+
+impl Bounds {
+    fn of(mantissa: u64, exponent: i32, is_cut: bool) -> Option<Self> {
+        let (coarse, fine) = (exponent.div_euclid(STEP), exponent.rem_euclid(STEP));
+        let small = *SMALL.get(usize::try_from(fine).ok()?)?;
+        let large = *LARGE.get(usize::try_from(coarse.wrapping_sub(LOWEST)).ok()?)?;
+        let shift = mantissa.leading_zeros();
+        let start = Self {
+            low: mantissa.wrapping_shl(shift),
+            error: u64::from(is_cut).wrapping_shl(shift),
+            power: 0_i32.wrapping_sub_unsigned(shift),
+        };
+        let shift = small.leading_zeros();
+        let this = start.times(small.wrapping_shl(shift), 0_i32.wrapping_sub_unsigned(shift), 0);
+        Some(this.times(large, binary_exponent(coarse.wrapping_mul(STEP)).wrapping_sub(63), 1))
+    }
+
+    /// Multiplied with what is at least `low * 2^power` and less than one `error` more.
+    #[inline]
+    fn times(self, low: u64, power: i32, error: u64) -> Self {
+        let (below, product) = self.low.carrying_mul(low, 0);
+        let is_short = product >> 63 == 0;
+        let by = u32::from(is_short);
+        let kept = if is_short { product << 1 | below >> 63 } else { product };
+        // Either error counts in full, as both factors are below one; cutting the product adds one.
+        let error = self.error.wrapping_add(error.wrapping_mul(2)).wrapping_shl(by).wrapping_add(1);
+        let power = self.power.wrapping_add(power).wrapping_add(64).wrapping_sub_unsigned(by);
+        Self { low: kept, error, power }
+    }
+
+    fn round(self) -> Rounded {
+        // The lowest bit of a double of this size, or of the smallest there are.
+        let unit = self.power.wrapping_add(11).max(MIN_POWER);
+        let drop = unit.wrapping_sub(self.power);
+        if drop > 65 {
+            return Rounded::Zero;
+        }
+        let low = u128::from(self.low);
+        let one = 1_u128.wrapping_shl(drop.cast_unsigned());
+        let half = one >> 1;
+        let kept = u64::try_from(low / one).unwrap_or(u64::MAX);
+        let rest = low & one.wrapping_sub(1);
+        let steps = unit.wrapping_sub(MIN_POWER).cast_unsigned();
+        if steps >= INFINITE_STEPS {
+            return Rounded::Infinite;
+        }
+        // The mantissa's leading bit is not kept: it adds one to the exponent where there is one.
+        let bits = (u64::from(steps) << 52).wrapping_add(kept);
+        if rest.wrapping_add(u128::from(self.error)) <= half {
+            Rounded::Sure(bits)
+        } else if rest > half {
+            Rounded::Sure(bits.wrapping_add(1))
+        } else {
+            Rounded::Between(bits)
+        }
+    }
+}
+
+/// Appends the digits in front of `text` to `sum`, which is only right for up to 19 in all.
+#[inline]
+fn digits(mut sum: u64, mut text: &[u8]) -> (u64, &[u8]) {
+    while let Some((eight, rest)) = text.split_first_chunk::<8>() {
+        let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else { break };
+        sum = sum.wrapping_mul(100_000_000).wrapping_add(value);
+        text = rest;
+    }
+    while let Some((&byte, rest)) = text.split_first() {
+        let Some(value) = digit(byte) else { break };
+        sum = sum.wrapping_mul(10).wrapping_add(value);
+        text = rest;
+    }
+    (sum, text)
+}
+
+/// The value of eight digits in one word, the first in the lowest byte.
+#[inline]
+const fn eight_digits(word: u64) -> Option<u64> {
+    let over = word.wrapping_add(0x4646_4646_4646_4646);
+    let value = word.wrapping_sub(0x3030_3030_3030_3030);
+    if (over | value) & 0x8080_8080_8080_8080 != 0 {
         return None;
     }
-    // 54 bits: those of a double, and one to round by.
-    let (kept, lost) = if top > 54 {
-        let down = top.wrapping_sub(54).unsigned_abs();
-        let kept = bits.wrapping_shr(down);
-        (kept as u64, rest || kept.wrapping_shl(down) != bits)
-    } else {
-        (bits.wrapping_shl(54i32.wrapping_sub(top).unsigned_abs()) as u64, rest)
-    };
-    let up = kept & 1 == 1 && (lost || kept & 2 == 2);
-    let mantissa = (kept >> 1).wrapping_add(u64::from(up));
-    let biased = u64::from(exponent.wrapping_add(1022).unsigned_abs());
-    // Adding lets a carry out of the mantissa raise the exponent, up to infinity.
-    Some(f64::from_bits((biased << 52).wrapping_add(mantissa)))
+    // Neighbours join to pairs, pairs to fours, fours to eight.
+    let pairs = value.wrapping_mul(10).wrapping_add(value >> 8);
+    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    Some(low.wrapping_add(high) >> 32)
 }
 
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
+#[inline]
+fn digit(byte: u8) -> Option<u64> {
+    let value = byte.wrapping_sub(b'0');
+    if value < 10 { Some(u64::from(value)) } else { None }
+}
+
+/// Reads `e` and a number to the end of the token, or nothing.
+#[inline]
+fn exponent(text: &[u8]) -> Option<i64> {
+    let Some((mark, text)) = text.split_first() else { return Some(0) };
+    let (is_negative, digits) = sign(text);
+    if !matches!(mark, b'e' | b'E') || digits.is_empty() {
+        return None;
+    }
+    let size = digits.iter().try_fold(0_i64, |sum, &byte| {
+        Some(sum.saturating_mul(10).saturating_add_unsigned(digit(byte)?))
+    })?;
+    Some(if is_negative { size.saturating_neg() } else { size })
+}
+
+/// A power of ten that a double holds exactly.
+#[inline]
+fn power_of_ten(exponent: i64) -> Option<f64> {
+    POWERS.get(usize::try_from(exponent).ok()?).copied()
+}
+
+/// An integer that a double holds exactly.
+#[inline]
+const fn double(integer: u64) -> f64 {
+    integer as f64
+}
+
+/// The binary logarithm of a power of ten, rounded down.
+const fn binary_exponent(exponent: i32) -> i32 {
+    exponent.wrapping_mul(217_706) >> 16
+}
+
+/// Digits that any 64-bit mantissa holds.
+const MAX_DIGITS: usize = 19;
+/// Up to here a double holds every integer.
+const EXACT: u64 = 1 << 53;
+/// Below this exponent no mantissa makes more than zero.
+const MIN_EXPONENT: i32 = -345;
+/// Above this exponent every mantissa makes infinity.
+const MAX_EXPONENT: i32 = 309;
+/// The power of two of the smallest double's only bit.
+const MIN_POWER: i32 = -1074;
+/// So many doublings above the smallest doubles there are none.
+const INFINITE_STEPS: u32 = 2046;
+/// The bits of infinity.
+const INFINITE: u64 = 0x7ff0_0000_0000_0000;
+/// From one large power of ten to the next.
+const STEP: i32 = 20;
+/// The first large power of ten, in steps.
+const LOWEST: i32 = -18;
+
+static POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
 ];
 
-/// More decimal digits than any tie between two doubles has.
-const MAX_DIGITS: usize = 800;
-/// A digit shifted by this, and a carry, fit a word.
-const MAX_SHIFT: u32 = 59;
+/// Powers of ten that 64 bits hold exactly.
+static SMALL: [u64; 20] = small();
 
-/// `0.d1d2d3... * 10^point`, with its digits in memory.
-struct Digits {
-    digits: [u8; MAX_DIGITS],
-    len: usize,
-    point: i64,
-    /// Digits other than zero were dropped at the end.
-    cut: bool,
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "it runs in the compiler")]
+const fn small() -> [u64; 20] {
+    let mut powers = [1; 20];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
 }
 
-fn slow(whole: &[u8], fraction: &[u8], exponent: i64) -> f64 {
-    let mut d = Digits { digits: [0; MAX_DIGITS], len: 0, point: exponent, cut: false };
-    for byte in whole {
-        if d.len > 0 || *byte != b'0' {
-            d.push(byte.wrapping_sub(b'0'));
-            d.point = d.point.saturating_add(1);
-        }
-    }
-    for byte in fraction {
-        if d.len > 0 || *byte != b'0' {
-            d.push(byte.wrapping_sub(b'0'));
-        } else {
-            d.point = d.point.saturating_sub(1);
-        }
-    }
-    d.trim();
-    d.value()
-}
-
-impl Digits {
-    fn push(&mut self, digit: u8) {
-        match self.digits.get_mut(self.len) {
-            Some(slot) => {
-                *slot = digit;
-                self.len = self.len.saturating_add(1);
-            }
-            None => self.cut |= digit != 0,
-        }
-    }
-
-    fn trim(&mut self) {
-        while let Some(last) = self.len.checked_sub(1)
-            && self.digits.get(last) == Some(&0)
-        {
-            self.len = last;
-        }
-    }
-
-    /// Shifts until the number is in [1/2, 1), then takes its 53 bits.
-    fn value(mut self) -> f64 {
-        if self.len == 0 || self.point < -330 {
-            return 0.0;
-        }
-        if self.point > 310 {
-            return f64::INFINITY;
-        }
-        let mut exponent = 0i32;
-        while self.point > 0 {
-            let shift = steps(self.point);
-            self.right(shift);
-            exponent = exponent.saturating_add_unsigned(shift);
-        }
-        while self.point < 0 || self.digits.first().is_some_and(|&d| d < 5) {
-            let shift = if self.point == 0 { 1 } else { steps(self.point) };
-            self.left(shift);
-            exponent = exponent.saturating_sub_unsigned(shift);
-        }
-        exponent = exponent.saturating_sub(1);
-        // Below the normal numbers there are fewer bits.
-        while exponent < -1022 {
-            let shift = exponent.saturating_add(1022).unsigned_abs().min(MAX_SHIFT);
-            self.right(shift);
-            exponent = exponent.saturating_add_unsigned(shift);
-        }
-        if exponent > 1023 {
-            return f64::INFINITY;
-        }
-        self.left(53);
-        let mantissa = self.rounded();
-        let biased = u64::from(exponent.saturating_add(1022).unsigned_abs());
-        // The hidden bit, where there is one, is the missing one of the exponent.
-        f64::from_bits((biased << 52).wrapping_add(mantissa))
-    }
-
-    /// The integer part, rounded to even.
-    fn rounded(&self) -> u64 {
-        let Ok(point) = usize::try_from(self.point) else { return 0 };
-        let at = |i: usize| if i < self.len { self.digits.get(i).copied().unwrap_or(0) } else { 0 };
-        let whole = (0..point).fold(0u64, |n, i| n.wrapping_mul(10).wrapping_add(at(i).into()));
-        let half = at(point) == 5 && point.saturating_add(1) >= self.len && !self.cut;
-        let up = if half { whole & 1 == 1 } else { at(point) >= 5 };
-        whole.wrapping_add(up.into())
-    }
-
-    fn right(&mut self, shift: u32) {
-        let mask = (1u64.wrapping_shl(shift)).wrapping_sub(1);
-        let (mut acc, mut read, mut write) = (0u64, 0usize, 0usize);
-        // Digits are read until one comes out; each read before that moves the point.
-        while acc >> shift == 0 {
-            let next = if read < self.len { self.digits.get(read).copied().unwrap_or(0) } else { 0 };
-            if read >= self.len && acc == 0 {
-                self.len = 0;
-                return;
-            }
-            acc = acc.wrapping_mul(10).wrapping_add(next.into());
-            read = read.saturating_add(1);
-        }
-        self.point = self.point.saturating_sub(i64::try_from(read).unwrap_or(0).saturating_sub(1));
-        let old = self.len;
-        loop {
-            let out = u8::try_from(acc >> shift).unwrap_or(9);
-            match self.digits.get_mut(write) {
-                Some(slot) => *slot = out,
-                None => self.cut |= out != 0,
-            }
-            write = write.saturating_add(1);
-            acc &= mask;
-            if read >= old && acc == 0 {
-                break;
-            }
-            let next = if read < old { self.digits.get(read).copied().unwrap_or(0) } else { 0 };
-            acc = acc.wrapping_mul(10).wrapping_add(next.into());
-            read = read.saturating_add(1);
-        }
-        self.len = write.min(MAX_DIGITS);
-        self.trim();
-    }
-
-    fn left(&mut self, shift: u32) {
-        let mut carry = 0u64;
-        for slot in self.digits.iter_mut().take(self.len).rev() {
-            let acc = u64::from(*slot).wrapping_shl(shift).wrapping_add(carry);
-            carry = acc / 10;
-            *slot = u8::try_from(acc % 10).unwrap_or(0);
-        }
-        while carry > 0 {
-            self.unshift(u8::try_from(carry % 10).unwrap_or(0));
-            carry /= 10;
-        }
-        self.trim();
-    }
-
-    /// Puts a digit before all others.
-    fn unshift(&mut self, digit: u8) {
-        let mut carried = digit;
-        for slot in self.digits.iter_mut().take(self.len) {
-            core::mem::swap(slot, &mut carried);
-        }
-        self.push(carried);
-        self.point = self.point.saturating_add(1);
-    }
-}
-
-/// How many bits to shift by, for a point that far away.
-fn steps(point: i64) -> u32 {
-    // Three bits a digit are never too many.
-    u32::try_from(point.unsigned_abs().saturating_mul(3)).unwrap_or(MAX_SHIFT).clamp(1, MAX_SHIFT)
-}
+/// The leading 64 bits of powers of ten from 1e-360 to 1e300, rounded down.
+static LARGE: [u64; 34] = [
+    0x89bf_7228_4032_7f82,
+    0xbaae_e17f_a23e_bf76,
+    0xfd00_b897_4782_38d0,
+    0xab70_fe17_c79a_c6ca,
+    0xe858_ad24_8f5c_22c9,
+    0x9d71_ac8f_ada6_c9b5,
+    0xd560_5fcd_cf32_e1d6,
+    0x9096_ea6f_3848_984f,
+    0xc3f4_90aa_77bd_60fc,
+    0x84c8_d4df_d2c6_3f3b,
+    0xb3f4_e093_db73_a093,
+    0xf3e2_f893_dec3_f126,
+    0xa543_94fe_1eed_b8fe,
+    0xdff9_7724_7029_7ebd,
+    0x97c5_60ba_6b09_19a5,
+    0xcdb0_2555_6531_31b6,
+    0x8b61_313b_babc_e2c6,
+    0xbce5_0864_9211_1aea,
+    0x8000_0000_0000_0000,
+    0xad78_ebc5_ac62_0000,
+    0xeb19_4f8e_1ae5_25fd,
+    0x9f4f_2726_179a_2245,
+    0xd7e7_7a8f_87da_f7fb,
+    0x924d_692c_a61b_e758,
+    0xc646_d635_01a1_511d,
+    0x865b_8692_5b9b_c5c2,
+    0xb616_a12b_7fe6_17aa,
+    0xf6c6_9a72_a398_9f5b,
+    0xa738_c6be_bb12_d16c,
+    0xe2a0_b5dc_971f_303a,
+    0x9991_a6f3_d6bf_1765,
+    0xd01f_ef10_a657_842c,
+    0x8d07_e334_5563_7eb2,
+    0xbf21_e440_03ac_dd2c,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A generator of tokens that needs no dependency: xorshift.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+    }
+
+    fn is_as_core(token: &str) {
+        let want: f64 = token.parse().unwrap();
+        let got = parse(token.as_bytes()).unwrap();
+        assert_eq!(got.to_bits(), want.to_bits(), "{token}: {got:e}, not {want:e}");
+    }
+
     #[test]
-    fn numbers_round_as_the_standard_library_has_them() {
-        let mut seed = 0x2545_f491_4f6c_dd1du64;
-        let mut next = || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
+    fn every_double_is_read_as_it_was_written() {
         extern crate std;
-        use std::format;
+        let mut dice = Dice(88_172_645_463_325_252);
         for _ in 0..200_000 {
-            let value = f64::from_bits(next());
-            if !value.is_finite() {
+            let bits = dice.roll();
+            let double = f64::from_bits(bits);
+            if double.is_finite() {
+                is_as_core(&std::format!("{double:e}"));
+                is_as_core(&std::format!("{double:.8e}"));
+                is_as_core(&std::format!("{double:.18e}"));
+                is_as_core(&std::format!("{double:.30e}"));
+            }
+            is_as_core(&std::format!("{:.17}", f64::from_bits(bits >> 12 | 0x3ff << 52)));
+            is_as_core(&std::format!("{}.{}", bits >> 40, dice.roll() >> 30));
+            is_as_core(&std::format!("{}e{}", dice.roll() >> (bits & 31), bits % 720 / 2 * 2 % 700));
+            is_as_core(&std::format!("{}e-{}", dice.roll() >> (bits & 31), bits % 360));
+        }
+    }
+
+    #[test]
+    fn the_midst_of_two_doubles_goes_to_the_even_one() {
+        extern crate std;
+        let mut dice = Dice(2_463_534_242);
+        for round in 0..3_000_u64 {
+            // Small ones have hundreds of digits, all of which count.
+            let bits = if round % 3 == 0 { dice.roll() >> 12 } else { dice.roll() >> 1 };
+            let (low, high) = (f64::from_bits(bits), f64::from_bits(bits + 1));
+            if !high.is_finite() {
                 continue;
             }
-            for text in [
-                format!("{value:e}"),
-                format!("{value:.17e}"),
-                format!("{value:.8e}"),
-                format!("{}", (next() >> 20) as f64 / 1e7),
-                format!("{}.{:019}", next() >> 40, next()),
-            ] {
-                let want: f64 = text.parse().unwrap();
-                assert_eq!(parse(text.as_bytes()).unwrap().to_bits(), want.to_bits(), "{text}");
-            }
+            let midst = exact::tests::midst(bits);
+            let even = if bits & 1 == 0 { low } else { high };
+            assert_eq!(parse(midst.as_bytes()), Some(even), "{midst}");
+            assert_eq!(parse(std::format!("{midst}00001").as_bytes()), Some(high), "{midst}");
+            let below = exact::tests::a_little_less(&midst);
+            assert_eq!(parse(below.as_bytes()), Some(low), "{below}");
+            is_as_core(&midst);
         }
     }
 
     #[test]
-    fn ties_and_edges_round_to_even() {
-        for text in [
-            "9007199254740993", "9007199254740992.5", "1.00000000000000011102230246251565404236316680908203125",
-            "1.00000000000000011102230246251565404236316680908203124", "4.9e-324", "2.4703282292062327e-324",
-            "2.4703282292062328e-324", "2.2250738585072011e-308", "1.7976931348623157e308", "1.7976931348623159e308",
-            "1e400", "1e-400", "0e99999999999", "123456789012345678901234567890", "0.1", "1.", ".5", "1e22", "1e23", "5e-324",
-            "8.98846567431158e307", "179769313486231580793728971405301e276",
+    fn edges_are_as_core_has_them() {
+        for token in [
+            "0", "-0", "1", "+1", "1.", ".5", "1e3", "1e+3", "1E-3", "4.9e-324", "2.4703282292062327e-324",
+            "2.4703282292062328e-324", "2.2250738585072014e-308", "2.2250738585072011e-308", "1e400", "-1e400",
+            "1e-400", "1.7976931348623157e308", "1.7976931348623158e308", "1.7976931348623159e308", "9007199254740993",
+            "9007199254740992.9", "9007199254740993.0000000000000000000001", "0000000000000000000000001",
+            "0.000000000000000000000000000001", "123456789012345678901234567890", "1e99999999999999999999",
+            "1e-99999999999999999999", "0e99999999999999999999", "18446744073709551615", "18446744073709551616",
+            "1.00000000000000011102230246251565404236316680908203125", "1e22", "1e23", "8.5e22", "5e-324", "3e-324", "2e-324",
+            "10000000000000000000", "99999999999999999999", "1e308", "1e309", "1e310", "9e-345", "9999999999999999999e-345",
         ] {
-            let want: f64 = text.parse().unwrap();
-            assert_eq!(parse(text.as_bytes()).unwrap().to_bits(), want.to_bits(), "{text}");
+            is_as_core(token);
         }
     }
 
     #[test]
-    fn words_and_nonsense() {
-        assert_eq!(parse(b"+Inf"), Some(f64::INFINITY));
-        assert_eq!(parse(b"-infinity"), Some(f64::NEG_INFINITY));
-        assert_eq!(parse(b"nan").map(f64::to_bits), Some(0x7ff8_0000_0000_0001));
-        for text in ["", "+", ".", "1e", "1e+", "0x1p3", "1_0", "1 ", "--1", "infi", "e1"] {
-            assert_eq!(parse(text.as_bytes()), None, "{text}");
+    fn what_go_refuses_is_refused() {
+        for token in [
+            "", "+", "-", ".", "e", "1e", "1e+", "-.", "1_0", "0x10", "0b1", "0o17", "0x1p3", "1,5", "++1", "+-1", "1f", "1d", "1p3",
+            "+NaN", "-NaN", "sNaN", "infin", "in", "true", "1.2.3", "1e1.5", "1e1e1", " 1", "1 ", "1\0", "∞", "１",
+        ] {
+            assert_eq!(parse(token.as_bytes()), None, "{token}");
         }
     }
 
     #[test]
-    fn integers_keep_all_their_bits() {
+    fn words_are_taken_in_any_case() {
+        for token in ["Inf", "inf", "INF", "+Inf", "Infinity", "+infinity"] {
+            assert_eq!(parse(token.as_bytes()), Some(f64::INFINITY), "{token}");
+        }
+        assert_eq!(parse(b"-iNf"), Some(f64::NEG_INFINITY));
+        for token in ["NaN", "nan", "NAN"] {
+            assert_eq!(parse(token.as_bytes()).unwrap().to_bits(), NAN.to_bits());
+        }
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
         assert_eq!(unsigned(b"18446744073709551615"), Some(u64::MAX));
-        assert_eq!(unsigned(b"18446744073709551616"), None);
+        assert_eq!(unsigned(b"+1"), Some(1));
+        for token in ["18446744073709551616", "-1", "", "+", "1.0", "1e3", "++1"] {
+            assert_eq!(unsigned(token.as_bytes()), None, "{token}");
+        }
         assert_eq!(signed(b"-9223372036854775808"), Some(i64::MIN));
-        assert_eq!(signed(b"9223372036854775808"), None);
-        assert_eq!(unsigned(b"-1"), None);
-        assert_eq!(unsigned(b"+7"), Some(7));
-        assert_eq!(signed(b""), None);
+        assert_eq!(signed(b"9223372036854775807"), Some(i64::MAX));
+        for token in ["9223372036854775808", "-9223372036854775809", "-", "-+1", "+-1", "--1"] {
+            assert_eq!(signed(token.as_bytes()), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_finite_number() {
+        for token in ["0", "-5", "+5", "1395066363.123456789", "1e3"] {
+            assert!(timestamp(token.as_bytes()), "{token}");
+        }
+        for token in ["", "NaN", "Inf", "1e400", "abc", "0x1", "1_0"] {
+            assert!(!timestamp(token.as_bytes()), "{token}");
+        }
     }
 }

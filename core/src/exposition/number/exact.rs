@@ -1,0 +1,167 @@
+//! A decimal number and the midst of two doubles, compared digit by digit, in integers that never overflow.
+
+use core::cmp::Ordering;
+
+use super::digit;
+
+/// Compares `text * 10^scale` with the midst of the double of these bits and the next larger one.
+///
+/// Both have to be close: the number lies between the two doubles, or just about.
+#[cold]
+pub(super) fn compare_with_midst(text: &[u8], scale: i64, bits: u64) -> Ordering {
+    let (mut number, left_out, has_more) = Integer::read(text);
+    let scale = scale.saturating_add(left_out);
+    let (mantissa, power) = midst(bits);
+    let mut midst = Integer::new(mantissa);
+    // number * 10^scale : midst * 2^power. Five goes to one side, two to the other, whichever is positive.
+    if scale >= 0 { &mut number } else { &mut midst }.times_power_of_five(scale.unsigned_abs());
+    let power = i64::from(power).saturating_sub(scale);
+    if power >= 0 { &mut midst } else { &mut number }.times_power_of_two(power.unsigned_abs());
+    // A midst has less digits than are read: what was left out makes a difference only where all else is equal.
+    number.cmp(&midst).then(if has_more { Ordering::Greater } else { Ordering::Equal })
+}
+
+/// The midst as a mantissa and a power of two.
+fn midst(bits: u64) -> (u64, i32) {
+    let fraction = bits & ((1 << 52) - 1);
+    let exponent = i32::try_from(bits >> 52 & 0x7ff).unwrap_or(0);
+    let (mantissa, power) = match exponent {
+        0 => (fraction, -1074),
+        _ => (fraction | 1 << 52, exponent.wrapping_sub(1075)),
+    };
+    (mantissa << 1 | 1, power.wrapping_sub(1))
+}
+
+/// An integer of up to 2,816 bits, the lowest first. 768 digits have 2,552, and so has what they are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Integer([u64; 44]);
+
+impl Integer {
+    fn new(value: u64) -> Self {
+        let mut this = Self([0; 44]);
+        this.times_and(0, value);
+        this
+    }
+
+    /// Digits with or without a point, how many of them were left out, and whether those were not all zero.
+    fn read(text: &[u8]) -> (Self, i64, bool) {
+        let mut this = Self([0; 44]);
+        let (mut sum, mut weight) = (0_u64, 1_u64);
+        let (mut count, mut left_out, mut has_more) = (0_u32, 0_i64, false);
+        for value in text.iter().filter_map(|&byte| digit(byte)) {
+            if count >= MAX_DIGITS {
+                left_out = left_out.saturating_add(1);
+                has_more |= value != 0;
+                continue;
+            }
+            if count > 0 || value > 0 {
+                count = count.wrapping_add(1);
+            }
+            sum = sum.wrapping_mul(10).wrapping_add(value);
+            weight = weight.wrapping_mul(10);
+            if weight == LARGEST_POWER_OF_TEN {
+                this.times_and(weight, sum);
+                (sum, weight) = (0, 1);
+            }
+        }
+        this.times_and(weight, sum);
+        (this, left_out, has_more)
+    }
+
+    /// Multiplies and adds.
+    fn times_and(&mut self, factor: u64, mut carry: u64) {
+        for limb in &mut self.0 {
+            (*limb, carry) = limb.carrying_mul(factor, carry);
+        }
+    }
+
+    fn times_power_of_five(&mut self, mut power: u64) {
+        while power >= 27 {
+            self.times_and(LARGEST_POWER_OF_FIVE, 0);
+            power = power.wrapping_sub(27);
+        }
+        while power > 0 {
+            self.times_and(5, 0);
+            power = power.wrapping_sub(1);
+        }
+    }
+
+    fn times_power_of_two(&mut self, mut power: u64) {
+        while power >= 63 {
+            self.times_and(1 << 63, 0);
+            power = power.wrapping_sub(63);
+        }
+        self.times_and(1 << power, 0);
+    }
+}
+
+impl PartialOrd for Integer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Integer {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.iter().rev().cmp(other.0.iter().rev())
+    }
+}
+
+/// The midst of two doubles has up to 767 digits.
+const MAX_DIGITS: u32 = 768;
+const LARGEST_POWER_OF_TEN: u64 = 10_000_000_000_000_000_000;
+/// 5^27
+const LARGEST_POWER_OF_FIVE: u64 = 7_450_580_596_923_828_125;
+
+#[cfg(test)]
+pub(super) mod tests {
+    extern crate std;
+    use std::{format, string::String, vec, vec::Vec};
+
+    /// All digits of the midst of a double and the next one, as `digits` with an exponent.
+    pub(in super::super) fn midst(bits: u64) -> String {
+        let (mantissa, power) = super::midst(bits);
+        let mut digits: Vec<u8> = format!("{mantissa}").bytes().rev().map(|b| b - b'0').collect();
+        let factor = if power < 0 { 5 } else { 2 };
+        for _ in 0..power.unsigned_abs() {
+            let mut carry = 0;
+            for digit in &mut digits {
+                let sum = *digit * factor + carry;
+                (*digit, carry) = (sum % 10, sum / 10);
+            }
+            if carry > 0 {
+                digits.push(carry);
+            }
+        }
+        let text: String = digits.iter().rev().map(|&digit| char::from(b'0' + digit)).collect();
+        // With a point, so that digits can be appended.
+        match power {
+            0.. => format!("{text}."),
+            _ => {
+                let places = usize::try_from(-power).unwrap();
+                let padded = format!("{text:0>width$}", width = places + 1);
+                let (whole, fraction) = padded.split_at(padded.len() - places);
+                format!("{whole}.{fraction}")
+            }
+        }
+    }
+
+    /// A number that is less by one in the last of its digits, or in a digit behind it.
+    pub(in super::super) fn a_little_less(text: &str) -> String {
+        let mut bytes = vec![];
+        let mut is_done = false;
+        for &byte in text.as_bytes().iter().rev() {
+            bytes.push(match byte {
+                b'.' => b'.',
+                _ if is_done => byte,
+                b'0' => b'9',
+                _ => {
+                    is_done = true;
+                    byte - 1
+                }
+            });
+        }
+        bytes.reverse();
+        String::from_utf8(bytes).unwrap()
+    }
+}
