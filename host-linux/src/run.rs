@@ -46,6 +46,8 @@ pub(crate) struct Host {
     refused_clients: u64,
     epoch: Clock,
     was_ready: bool,
+    /// When the bridge's own metrics were published last.
+    told: Option<Instant>,
 }
 
 impl Host {
@@ -72,7 +74,8 @@ impl Host {
             own: None,
             refused_clients: 0,
             epoch: Clock::now(),
-            was_ready: false,
+            was_ready: true,
+            told: None,
         })
     }
 
@@ -187,19 +190,29 @@ impl Host {
         if self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
             self.rescan();
         }
-        if let Some(own) = &mut self.own
-            && self.peers.iter().flatten().any(|p| p.ready || p.is_waiting())
-            && !self.peers.iter().flatten().any(Peer::is_busy)
-        {
-            let clients = self.peers.iter().flatten().count();
-            own.publish(&mut self.store, &self.targets, clients, self.refused_clients);
-        }
+        self.tell();
         self.pump_peers();
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
         let more = self.pump_targets();
         self.start_wanted() || more
+    }
+
+    /// Publishes the bridge's own metrics, if somebody may look; not for each of many requests.
+    fn tell(&mut self) {
+        let now = self.now();
+        let recent = self.told.is_some_and(|at| now.saturating_since(at) < TELL);
+        let mut peers = self.peers.iter().flatten();
+        if let Some(own) = &mut self.own
+            && !recent
+            && peers.clone().any(|p| p.ready || p.is_waiting())
+            && !peers.any(Peer::is_busy)
+        {
+            self.told = Some(now);
+            let clients = self.peers.iter().flatten().count();
+            own.publish(&mut self.store, &self.targets, clients, self.refused_clients);
+        }
     }
 
     fn wait(&self) -> Option<std::time::Duration> {
@@ -500,6 +513,8 @@ const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
 /// How long the first scrape of a source may take: all of its names are new.
 const FIRST_SCRAPE: Duration = Duration::from_secs(4);
+/// How old the bridge's own values may be.
+const TELL: Duration = Duration::from_millis(100);
 /// What is left for reading and answering after the last scrape has ended.
 const GRACE: Duration = Duration::from_millis(500);
 /// pmcd drops an agent after 5 s.
