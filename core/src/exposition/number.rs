@@ -207,14 +207,14 @@ impl Bounds {
     fn round(self) -> Rounded {
         // The lowest bit of a double of this size, or of the smallest there are.
         let unit = self.power.wrapping_add(11).max(MIN_POWER);
-        let drop = unit.wrapping_sub(self.power);
+        let drop = unit.wrapping_sub(self.power).cast_unsigned();
         if drop > 65 {
             return Rounded::Zero;
         }
         let low = u128::from(self.low);
-        let one = 1_u128.wrapping_shl(drop.cast_unsigned());
+        let one = 1_u128.wrapping_shl(drop);
         let half = one >> 1;
-        let kept = u64::try_from(low / one).unwrap_or(u64::MAX);
+        let kept = u64::try_from(low.wrapping_shr(drop)).unwrap_or(u64::MAX);
         let rest = low & one.wrapping_sub(1);
         let steps = unit.wrapping_sub(MIN_POWER).cast_unsigned();
         if steps >= INFINITE_STEPS {

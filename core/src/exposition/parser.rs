@@ -24,7 +24,6 @@ impl Parser {
     /// What the next line that is not blank says, or `None` when `input` holds no further whole line.
     ///
     /// `input` is left at the first byte that was not consumed.
-    #[expect(clippy::should_implement_trait, reason = "an iterator cannot be handed its window at each step")]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Option<Result<Line<'a>, Error>> {
         loop {
             let (bytes, rest) = input.split_at_checked(memchr(b'\n', input)?)?;
