@@ -3,7 +3,7 @@
 //! It speaks first (CREDS), then answers exactly one PDU per request, and none for PROFILE, ATTR and ERROR
 //! (pcp-protocol: start-up of a PMDA, steady state). State changes ride in the seconds of a RESULT.
 
-use super::{Context, Progress, Role, answer::Answerer};
+use super::{Context, Progress, Role, Word, answer::Answerer};
 use crate::{
     pcp::Status,
     pdu::{
@@ -14,7 +14,6 @@ use crate::{
     },
     store::Storage,
     time::{Duration, Instant},
-    wire::Writer,
 };
 
 /// Names came or went: pmcd tells its clients.
@@ -40,6 +39,7 @@ pub struct Settings {
 pub struct Agent<const PROFILE: usize> {
     settings: Settings,
     at: At,
+    word: Word,
     ready_by: Option<Instant>,
     answerer: Answerer,
     profile: Stored<PROFILE>,
@@ -60,6 +60,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         Self {
             settings,
             at: At::Greet,
+            word: Word(0),
             ready_by: None,
             answerer: Answerer::new(settings.patience, false),
             profile: Stored::new(),
@@ -79,27 +80,23 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Progress, pdu::Error> {
-        let mut w = Writer::new(output);
-        let next = match self.at {
+        let ((produced, done), next) = match self.at {
             At::Greet => {
                 let greeting = Creds { version: VERSION, flags: Features::NONE };
-                greeting.emit(self.settings.pid, &mut w);
                 self.ready_by = Some(cx.now.saturating_add(self.settings.first_patience));
-                At::Greeted
+                (self.word.say(output, |w| greeting.emit(self.settings.pid, w)), At::Greeted)
             }
             At::NotReady if cx.store.view().is_settled() || self.ready_by.is_none_or(|by| cx.now >= by) => {
-                Report { status: Status::PMDAREADY }.emit(0, &mut w);
-                At::Ready
+                let ready = Report { status: Status::PMDAREADY };
+                (self.word.say(output, |w| ready.emit(0, w)), At::Ready)
             }
             _ => return self.receive(cx, input, output),
         };
-        if w.is_whole() {
+        if done {
             self.at = next;
             self.known_names = cx.store.view().metrics();
-            Ok(Progress { consumed: 0, produced: w.written() })
-        } else {
-            Ok(Progress::NONE)
         }
+        Ok(Progress { consumed: 0, produced })
     }
 
     fn receive<S: Storage>(
@@ -160,7 +157,12 @@ fn is_request(kind: Kind) -> bool {
 impl<S: Storage, const PROFILE: usize> Role<S> for Agent<PROFILE> {
     type Error = pdu::Error;
 
-    fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, pdu::Error> {
+    fn step(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Progress, pdu::Error> {
         self.advance(cx, input, output)
     }
 

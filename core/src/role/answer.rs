@@ -66,9 +66,18 @@ enum Ask<'a> {
 enum At {
     Idle,
     /// Sources are being scraped for the request; it has waited for those of the first `ready` PMIDs.
-    Waiting { since: Ticket, until: Instant, ready: u32 },
+    Waiting {
+        since: Ticket,
+        until: Instant,
+        ready: u32,
+    },
     /// The answer is going out: `skip` bytes of the record at `place` are.
-    Telling { since: Ticket, len: u32, place: Place, skip: usize },
+    Telling {
+        since: Ticket,
+        len: u32,
+        place: Place,
+        skip: usize,
+    },
 }
 
 /// Answers requests one after the other.
@@ -168,26 +177,31 @@ impl Answerer {
 
 /// Whether every source that the request names has been scraped since; and for how many PMIDs that is known.
 ///
-/// Questions about names and metrics wait until every source has been scraped once.
+/// Questions about names and metrics wait until every source has been scraped once, and so do PMIDs that nobody has:
+/// their metrics may be among what comes. Then their source is wanted, too.
 fn is_ready<S: Storage>(
-    cx: &Context<'_, S>,
+    cx: &mut Context<'_, S>,
     since: Ticket,
     ready: u32,
     header: Header,
     body: &[u8],
 ) -> (u32, bool) {
-    let view = cx.store.view();
-    let Ok(pmids) = fetch_of(header, body) else { return (0, view.is_settled()) };
+    let Ok(pmids) = fetch_of(header, body) else { return (0, cx.store.view().is_settled()) };
     let mut ready = ready;
     while let Some(pmid) = pmids.at(size(ready)) {
-        let fresh = view.identified(pmid).is_none_or(|m| {
-            let source = view.source_of(m);
-            !view.is_scraped(source) || view.is_fresh(source, since)
-        });
-        if !fresh {
-            return (ready, false);
+        let view = cx.store.view();
+        let source = view.identified(pmid).map(|m| view.source_of(m)).filter(|s| view.is_scraped(*s));
+        let is_ours = pmid.domain() == cx.store.domain();
+        match source {
+            Some(source) if !view.is_fresh(source, since) => {
+                cx.store.want(source, since);
+                return (ready, false);
+            }
+            None if is_ours && !view.is_settled() && view.identified(pmid).is_none() => {
+                return (ready, false);
+            }
+            _ => ready = ready.saturating_add(1),
         }
-        ready = ready.saturating_add(1);
     }
     (ready, true)
 }
@@ -210,17 +224,19 @@ fn ask<'a>(
     wall: crate::time::Timestamp,
 ) -> Ask<'a> {
     let asked = match header.kind {
-        Kind::FETCH | Kind::HIGHRES_FETCH => fetch_of(header, body).map_err(|_| Status::IPC).and_then(|pmids| {
-            let (kind, time) = match header.kind {
-                Kind::HIGHRES_FETCH => (Kind::HIGHRES_RESULT, wall),
-                // An agent has no clock for its collector: it reports state changes there.
-                _ if !scope.is_collector => {
-                    (Kind::RESULT, crate::time::Timestamp { secs: flags.into(), nanos: 0 })
-                }
-                _ => (Kind::RESULT, wall),
-            };
-            Ok(Ask::Fetch(Fetch { kind, pmids, profile: profile?, since, time }))
-        }),
+        Kind::FETCH | Kind::HIGHRES_FETCH => {
+            fetch_of(header, body).map_err(|_| Status::IPC).and_then(|pmids| {
+                let (kind, time) = match header.kind {
+                    Kind::HIGHRES_FETCH => (Kind::HIGHRES_RESULT, wall),
+                    // An agent has no clock for its collector: it reports state changes there.
+                    _ if !scope.is_collector => {
+                        (Kind::RESULT, crate::time::Timestamp { secs: flags.into(), nanos: 0 })
+                    }
+                    _ => (Kind::RESULT, wall),
+                };
+                Ok(Ask::Fetch(Fetch { kind, pmids, profile: profile?, since, time }))
+            })
+        }
         Kind::LABEL_REQ => label::Request::parse(body).map_err(|_| Status::IPC).and_then(|request| {
             Labels::find(scope, request, profile.unwrap_or(Profile::ALL)).map(Ask::Labels)
         }),
@@ -331,4 +347,3 @@ fn emit_help(ident: u32, raw: &str, long: bool, w: &mut Writer<'_>) {
     write(raw, &mut |piece| w.bytes(piece));
     w.pad(len);
 }
-

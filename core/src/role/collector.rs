@@ -3,7 +3,7 @@
 //! It speaks first (the challenge) and wants CREDS next; then it answers every request but PROFILE, in order. Unknown
 //! kinds are refused and the connection stays (pcp-protocol: handshake, catalogue).
 
-use super::{Context, Progress, Role, answer::Answerer};
+use super::{Context, Progress, Role, Word, answer::Answerer};
 use crate::{
     pcp::Status,
     pdu::{
@@ -14,7 +14,7 @@ use crate::{
     },
     store::Storage,
     time::{Duration, Instant},
-    wire::{Writer, size},
+    wire::size,
 };
 
 /// What ends a client's conversation.
@@ -37,7 +37,9 @@ impl core::fmt::Display for Error {
         match self {
             Self::Pdu(error) => error.fmt(f),
             Self::NoCreds => f.write_str("client asked before it sent its credentials"),
-            Self::NotOffered => f.write_str("client wants TLS, authentication or a container, which were not offered"),
+            Self::NotOffered => {
+                f.write_str("client wants TLS, authentication or a container, which were not offered")
+            }
             Self::TooLong => f.write_str("request is longer than 64 KiB"),
         }
     }
@@ -58,6 +60,7 @@ pub const MAX_REQUEST: usize = 65_536;
 #[derive(Debug)]
 pub struct Collector<const PROFILE: usize, const CONTEXTS: usize> {
     at: At,
+    word: Word,
     answerer: Answerer,
     profiles: [Option<(i32, Stored<PROFILE>)>; CONTEXTS],
     /// Where the next profile goes when all places are taken.
@@ -76,6 +79,7 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
     pub const fn new(patience: Duration) -> Self {
         Self {
             at: At::Challenge,
+            word: Word(0),
             answerer: Answerer::new(patience, true),
             profiles: [const { None }; CONTEXTS],
             oldest: 0,
@@ -85,14 +89,17 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
     /// Keeps a profile for its context, or says why not. There is no answer to a good one.
     fn keep(&mut self, body: &[u8]) -> Result<(), Status> {
         let context = Profile::parse(body).map_err(|_| Status::IPC)?.context;
+        if body.len() > PROFILE {
+            return Err(Status::TOOBIG);
+        }
         let known = self.profiles.iter().position(|p| p.as_ref().is_some_and(|(c, _)| *c == context));
         let place = known.or_else(|| self.profiles.iter().position(Option::is_none)).unwrap_or(self.oldest);
         if known.is_none() && place == self.oldest {
             self.oldest = if place.saturating_add(1) < CONTEXTS { place.saturating_add(1) } else { 0 };
         }
         let place = self.profiles.get_mut(place).ok_or(Status::TOOBIG)?;
-        let (stored_for, stored) = place.get_or_insert_with(|| (context, Stored::new()));
-        *stored_for = context;
+        let (of, stored) = place.get_or_insert_with(|| (context, Stored::new()));
+        *of = context;
         stored.set(body).map_err(|_| Status::TOOBIG)
     }
 
@@ -106,11 +113,8 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
             return match self.keep(body) {
                 Ok(()) => Progress { consumed: len, produced: 0 },
                 Err(status) => {
-                    let mut w = Writer::new(output);
-                    Report { status }.emit(0, &mut w);
-                    let out = w.is_whole();
-                    let whole = Progress { consumed: len, produced: w.written() };
-                    if out { whole } else { Progress::NONE }
+                    let (produced, done) = self.word.say(output, |w| Report { status }.emit(0, w));
+                    Progress { consumed: if done { len } else { 0 }, produced }
                 }
             };
         }
@@ -119,7 +123,9 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
         let profile = match (context, stored) {
             (_, Some((_, stored))) => Ok(stored.profile()),
             // A label request names no context: that of the client's one context holds.
-            (None, None) => Ok(self.profiles.iter().flatten().next().map_or(Profile::ALL, |(_, s)| s.profile())),
+            (None, None) => {
+                Ok(self.profiles.iter().flatten().next().map_or(Profile::ALL, |(_, s)| s.profile()))
+            }
             (Some(_), None) => Err(Status::NOPROFILE),
         };
         self.answerer.step(cx, (header, body, len), profile, 0, output)
@@ -129,7 +135,9 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
 /// The context that a fetch is for.
 fn context_of(header: Header, body: &[u8]) -> Option<i32> {
     match header.kind {
-        Kind::FETCH | Kind::HIGHRES_FETCH => pdu::fetch::Fetch::parse(header.kind, body).ok().map(|f| f.context),
+        Kind::FETCH | Kind::HIGHRES_FETCH => {
+            pdu::fetch::Fetch::parse(header.kind, body).ok().map(|f| f.context)
+        }
         _ => None,
     }
 }
@@ -140,13 +148,11 @@ impl<S: Storage, const PROFILE: usize, const CONTEXTS: usize> Role<S> for Collec
     fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Error> {
         if self.at == At::Challenge {
             let features = Features::LABELS.with(Features::HIGHRES).with(Features::DESCS);
-            let mut w = Writer::new(output);
-            Challenge::accept(features).emit(0, &mut w);
-            if !w.is_whole() {
-                return Ok(Progress::NONE);
+            let (produced, done) = self.word.say(output, |w| Challenge::accept(features).emit(0, w));
+            if done {
+                self.at = At::Creds;
             }
-            self.at = At::Creds;
-            return Ok(Progress { consumed: 0, produced: w.written() });
+            return Ok(Progress { consumed: 0, produced });
         }
         match Header::parse(input)? {
             Some(header) if size(header.len) > MAX_REQUEST => return Err(Error::TooLong),

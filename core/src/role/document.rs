@@ -130,7 +130,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Document<B> {
     /// Takes the line that ends with `last`.
     fn end_line<S: Storage>(&mut self, store: &mut Store<S>, last: &[u8], refused: &mut dyn FnMut(Refused)) {
         self.stats.lines = self.stats.lines.saturating_add(1);
-        let taken = if self.skipping || (self.held > 0 && !self.hold(last)) {
+        // Whether it is cut or not: what is refused must not depend on how the document was.
+        let too_long = self.skipping || self.held.saturating_add(last.len()) > self.buffer.as_ref().len();
+        let taken = if too_long || (self.held > 0 && !self.hold(last)) {
             Err(Reason::TooLong)
         } else if self.held > 0 {
             let line = self.buffer.as_ref().get(..self.held).unwrap_or_default();
@@ -156,11 +158,15 @@ fn take<S: Storage>(
     line: &[u8],
     samples: &mut u64,
 ) -> Result<(), Reason> {
+    // Servers that end lines with a carriage return too exist.
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     if let Some((slot, at)) = store.next_in(source, line)
         && let Some(rest) = line.get(at..)
         && let Ok(tail) = exposition::tail(rest)
-        && store.again(source, slot, &tail).is_ok()
+        // After a bare name, and blanks, this would be its labels.
+        && !tail.value.starts_with('{')
     {
+        store.again(source, slot, &tail).map_err(Reason::Store)?;
         *samples = samples.saturating_add(1);
         return Ok(());
     }

@@ -52,7 +52,8 @@ impl<'a> Fetch<'a> {
                 Type::I64 | Type::U64 | Type::DOUBLE => block_words(8),
                 _ => {
                     let texts = self.wanted(scope, values.metric, scope.view.first(values.metric));
-                    blocks = texts.fold(blocks, |sum, (_, s)| sum.saturating_add(text_words(scope, values.metric, s)));
+                    blocks = texts
+                        .fold(blocks, |sum, (_, s)| sum.saturating_add(text_words(scope, values.metric, s)));
                     0
                 }
             };
@@ -62,7 +63,13 @@ impl<'a> Fetch<'a> {
     }
 
     /// Emits the record at `place`, and says where the next one is.
-    pub(super) fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+    pub(super) fn record(
+        &self,
+        scope: &Scope<'a>,
+        place: Place,
+        len: u32,
+        w: &mut Writer<'_>,
+    ) -> Option<Place> {
         let Place { stage, at, slot, sum } = place;
         let next_set = Place { stage: SET, at: at.saturating_add(1), slot: Slot::NONE, sum };
         let next_block = Place { stage: NEXT_BLOCK, at: at.saturating_add(1), slot: Slot::NONE, sum };
@@ -108,7 +115,8 @@ impl<'a> Fetch<'a> {
             NEXT_BLOCK => {
                 let pmid = self.pmids.at(place.index())?;
                 let values = self.values(scope, pmid).ok().filter(|v| !v.metric.desc().kind.is_in_situ());
-                let first = values.and_then(|v| self.wanted(scope, v.metric, scope.view.first(v.metric)).next());
+                let first =
+                    values.and_then(|v| self.wanted(scope, v.metric, scope.view.first(v.metric)).next());
                 Some(first.map_or(next_block, |(slot, _)| Place { stage: ONE_BLOCK, slot, ..place }))
             }
             ONE_BLOCK => {
@@ -133,11 +141,9 @@ impl<'a> Fetch<'a> {
     /// How many values a metric has for this fetch, or why it has none.
     fn values(&self, scope: &Scope<'a>, pmid: Pmid) -> Result<Values<'a>, Status> {
         let view = scope.view;
-        let metric = view.identified(pmid).ok_or(if pmid.domain() == scope.domain {
-            Status::PMID
-        } else {
-            Status::NOAGENT
-        })?;
+        let metric = view
+            .identified(pmid)
+            .ok_or_else(|| if pmid.domain() == scope.domain { Status::PMID } else { Status::NOAGENT })?;
         if !view.is_well(metric) || !view.is_fresh(view.source_of(metric), self.since) || metric.live() == 0 {
             return Err(Status::AGAIN);
         }
@@ -148,7 +154,12 @@ impl<'a> Fetch<'a> {
     }
 
     /// The series from `slot` on whose values are wanted.
-    fn wanted(&self, scope: &Scope<'a>, metric: &Metric, slot: Slot) -> impl Iterator<Item = (Slot, &'a Series)> {
+    fn wanted(
+        &self,
+        scope: &Scope<'a>,
+        metric: &Metric,
+        slot: Slot,
+    ) -> impl Iterator<Item = (Slot, &'a Series)> {
         let selection = self.profile.selection(metric.desc().indom);
         let all = selection.is_all();
         scope

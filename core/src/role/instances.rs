@@ -54,7 +54,13 @@ impl<'a> Instances<'a> {
         (len, entries)
     }
 
-    pub(super) fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+    pub(super) fn record(
+        &self,
+        scope: &Scope<'a>,
+        place: Place,
+        len: u32,
+        w: &mut Writer<'_>,
+    ) -> Option<Place> {
         if place.stage != ENTRY {
             let (_, entries) = self.measure(scope);
             Head { len, indom: self.indom, count: entries }.emit(0, w);
@@ -99,9 +105,9 @@ fn matches(scope: &Scope<'_>, metric: &Metric, series: &Series, name: &[u8]) -> 
             if left.is_some_and(<[u8]>::is_empty) && *byte == b' ' {
                 at_blank = true;
             }
-            left = left.and_then(|l| l.split_first()).filter(|(first, _)| *first == byte).map(|(_, rest)| rest);
+            left =
+                left.and_then(|l| l.split_first()).filter(|(first, _)| *first == byte).map(|(_, rest)| rest);
         }
     });
     left.is_some_and(<[u8]>::is_empty) || (at_blank && !name.contains(&b' '))
 }
-

@@ -97,7 +97,13 @@ impl<'a> Labels<'a> {
     }
 
     /// Emits the record at `place`; `place.sum` is where the next JSON text lies.
-    pub(super) fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+    pub(super) fn record(
+        &self,
+        scope: &Scope<'a>,
+        place: Place,
+        len: u32,
+        w: &mut Writer<'_>,
+    ) -> Option<Place> {
         let (inst, labels, source_only) = match (place.stage, self.of) {
             (SET | JSON, Of::One { labels, source_only }) => (-1, labels, source_only),
             (SET | JSON, Of::Instances { .. }) => {
@@ -165,7 +171,10 @@ impl<'a> Labels<'a> {
             let name = label.name.raw();
             before = name;
             let instance_name = self.request.kind == INSTANCES && name == "instname";
-            if !is_name(name.as_bytes()) || name.len() > MAX_NAME || instance_name || (source_only && name != "source")
+            if !is_name(name.as_bytes())
+                || name.len() > MAX_NAME
+                || instance_name
+                || (source_only && name != "source")
             {
                 continue;
             }

@@ -28,6 +28,7 @@ pub mod scraper;
 use crate::{
     store::{Storage, Store},
     time::{Instant, Timestamp},
+    wire::Writer,
 };
 
 /// How far one step got.
@@ -71,11 +72,30 @@ pub trait Role<S: Storage> {
     ///
     /// Bytes of `input` that are not consumed must be offered again. The bytes written are the same however input and
     /// output are cut into windows.
-    fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Self::Error>;
+    fn step(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Progress, Self::Error>;
 
     /// When to step again though nothing arrived.
     fn deadline(&self) -> Option<Instant>;
 
     /// Whether an answer is half out: its promises bind, so the store must not be changed.
     fn is_busy(&self) -> bool;
+}
+
+/// How much is out of a PDU that answers nothing: a greeting, or a word in between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Word(usize);
+
+impl Word {
+    /// Puts out what `emit` generates, from where the last window ended: how many bytes, and whether they are the last.
+    fn say(&mut self, output: &mut [u8], emit: impl FnOnce(&mut Writer<'_>)) -> (usize, bool) {
+        let mut w = Writer::resume(output, self.0);
+        emit(&mut w);
+        self.0 = if w.is_whole() { 0 } else { self.0.saturating_add(w.written()) };
+        (w.written(), w.is_whole())
+    }
 }

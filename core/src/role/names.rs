@@ -29,7 +29,10 @@ impl<'a> Listing<'a> {
         let known = match self {
             Self::One(pmid) => return scope.view.identified(pmid).map(|_| self).ok_or(Status::PMID),
             Self::Children(Child { name, .. }) | Self::Below(name) => {
-                name.is_empty() || name == scope.view.root().as_bytes() || is_leaf(scope, name) || has_below(scope, name)
+                name.is_empty()
+                    || name == scope.view.root().as_bytes()
+                    || is_leaf(scope, name)
+                    || has_below(scope, name)
             }
         };
         if known { Ok(self) } else { Err(Status::NAME) }
@@ -48,7 +51,13 @@ impl<'a> Listing<'a> {
         (len, names, strings)
     }
 
-    pub(super) fn record(&self, scope: &Scope<'a>, place: Place, len: u32, w: &mut Writer<'_>) -> Option<Place> {
+    pub(super) fn record(
+        &self,
+        scope: &Scope<'a>,
+        place: Place,
+        len: u32,
+        w: &mut Writer<'_>,
+    ) -> Option<Place> {
         if place.stage != ENTRY {
             let (_, names, strings) = self.measure(scope);
             let statuses = if self.has_status() { names } else { 0 };
@@ -94,7 +103,9 @@ impl<'a> Listing<'a> {
                 let child = rest.split(|&b| b == b'.').next()?;
                 let leaf = child.len() == rest.len();
                 let mut next = at.saturating_add(1);
-                while name_at(next).and_then(|n| below(n, prefix)).and_then(|r| r.split(|&b| b == b'.').next())
+                while name_at(next)
+                    .and_then(|n| below(n, prefix))
+                    .and_then(|r| r.split(|&b| b == b'.').next())
                     == Some(child)
                 {
                     next = next.saturating_add(1);

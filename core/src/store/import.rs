@@ -42,7 +42,9 @@ impl core::fmt::Display for Refusal {
         match self {
             Self::Full(region) => Full(*region).fmt(f),
             Self::Value => f.write_str("value is not a number of the metric's type"),
-            Self::Name => f.write_str("name cannot be a PCP name: a letter, then letters, digits, '_', '.' and ':'"),
+            Self::Name => {
+                f.write_str("name cannot be a PCP name: a letter, then letters, digits, '_', '.' and ':'")
+            }
             Self::Taken => f.write_str("name belongs to another source"),
             Self::Items => f.write_str("more than 1024 names in one source"),
         }
@@ -54,20 +56,24 @@ impl core::error::Error for Refusal {}
 /// The names that one cluster of PMIDs can hold.
 pub(crate) const ITEMS: u16 = 1024;
 
+/// The same, to divide by.
+const ITEMS_OF_A_CLUSTER: u32 = ITEMS as u32;
+
 /// The serials below this are those of the bridge's own instance domains.
 const FIRST_SERIAL: u32 = 4096;
 
 /// The instance domain of the metric `cluster.item`: one each, as PCP's own PMDA numbers them.
 pub(crate) fn indom(domain: u16, cluster: u16, item: u16) -> Option<InDom> {
-    let serial = u32::from(cluster).checked_mul(ITEMS.into())?.checked_add(item.into())?.checked_add(FIRST_SERIAL)?;
+    let serial =
+        u32::from(cluster).checked_mul(ITEMS.into())?.checked_add(item.into())?.checked_add(FIRST_SERIAL)?;
     InDom::new(domain, serial)
 }
 
 /// The metric that has this instance domain.
 pub(crate) fn metric_of(indom: InDom) -> Option<Pmid> {
     let place = indom.serial().checked_sub(FIRST_SERIAL)?;
-    let cluster = u16::try_from(place / u32::from(ITEMS)).ok()?;
-    let item = u16::try_from(place % u32::from(ITEMS)).ok()?;
+    let cluster = u16::try_from(place / ITEMS_OF_A_CLUSTER).ok()?;
+    let item = u16::try_from(place % ITEMS_OF_A_CLUSTER).ok()?;
     Pmid::new(indom.domain(), cluster, item)
 }
 
@@ -144,11 +150,24 @@ impl Ledger<'_> {
     }
 
     /// Takes a sample.
-    pub(crate) fn set(&mut self, domain: u16, root: Span, source: Slot, sample: &Sample<'_>) -> Result<(), Refusal> {
+    pub(crate) fn set(
+        &mut self,
+        domain: u16,
+        root: Span,
+        source: Slot,
+        sample: &Sample<'_>,
+    ) -> Result<(), Refusal> {
         let hash = index::hash(self.book.seed ^ u64::from(source.bits()), sample.raw);
         let slot = match self.spelled(source, hash, sample.raw) {
             Some(slot) => slot,
-            None => self.meet(domain, root, source, sample, hash)?,
+            None => {
+                let met = self.meet(domain, root, source, sample, hash);
+                // Taken or refused, it is what the comment lines before it were about.
+                if let Some(notes) = self.notes(source) {
+                    notes.used = true;
+                }
+                met?
+            }
         };
         self.again(source, slot, sample.tail.value)
     }
@@ -172,7 +191,10 @@ impl Ledger<'_> {
                 s.raw_hash == hash
                     && s.flags & Series::NAMED == 0
                     && s.raw.of(self.parts.text) == raw
-                    && s.metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.source == source)
+                    && s.metric
+                        .index()
+                        .and_then(|i| self.parts.metrics.get(i))
+                        .is_some_and(|m| m.source == source)
             })
         })
     }
@@ -219,7 +241,8 @@ impl Ledger<'_> {
         if !name::is_valid(sample.name) {
             return Err(Refusal::Name);
         }
-        let row = source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
+        let row =
+            source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
         let (notes, source_name) = (row.notes, row.name);
         let name_len = self.draft(0, &mut |text, put| {
             let (root, source) = (root.str_of(text), source_name.str_of(text));
@@ -292,7 +315,10 @@ impl Ledger<'_> {
 
     /// Makes the metric that was planned; its name is still drafted.
     fn found(&mut self, domain: u16, source: Slot, plan: &Plan, help: Pad) -> Result<Slot, Refusal> {
-        let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(Refusal::Full(Region::Sources))?;
+        let row = source
+            .index()
+            .and_then(|i| self.parts.sources.get_mut(i))
+            .ok_or(Refusal::Full(Region::Sources))?;
         let (cluster, item) = (row.cluster, row.items);
         if item >= ITEMS {
             return Err(Refusal::Items);

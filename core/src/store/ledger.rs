@@ -7,6 +7,7 @@ use super::{
     record::{Metric, Pad, Series, Slot, Span},
     storage::{Full, Parts, Region},
 };
+use crate::mapping::Put;
 
 /// How much of each region is in use, and what the tables need to know beside their records.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +38,10 @@ impl Ledger<'_> {
 
     /// Room for that many more records, or what is full. Text is asked for in bytes.
     pub(crate) fn reserve(&self, metrics: usize, series: usize, text: usize) -> Result<(), Full> {
-        let fits = |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
+        let fits =
+            |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
         let entries = metrics.saturating_add(series).saturating_mul(2);
-        let three_quarters = self.parts.index.len() / 4 * 3;
+        let three_quarters = (self.parts.index.len() / 4).saturating_mul(3);
         if !fits(self.book.metrics, metrics, self.parts.metrics.len()) {
             return Err(Full(Region::Metrics));
         }
@@ -61,7 +63,7 @@ impl Ledger<'_> {
     pub(crate) fn draft(
         &mut self,
         from: usize,
-        write: &mut dyn FnMut(&[u8], &mut dyn FnMut(&[u8])),
+        write: &mut dyn FnMut(&[u8], Put<'_>),
     ) -> Result<usize, Full> {
         let full = Full(Region::Text);
         let (used, free) = self.parts.text.split_at_mut_checked(self.book.text).ok_or(full)?;

@@ -80,7 +80,8 @@ impl Ledger<'_> {
         let name_hash = index::hash(self.book.seed, declaration.name.as_bytes());
         let name = self.copy(declaration.name.as_bytes())?;
         let help = self.copy(declaration.help.as_bytes())?;
-        self.push_metric(Metric { desc, source, name, help, name_hash, verbatim: true, ..Metric::EMPTY }).ok_or(full)
+        self.push_metric(Metric { desc, source, name, help, name_hash, verbatim: true, ..Metric::EMPTY })
+            .ok_or(full)
     }
 
     fn publish(&mut self, metric: Slot, instance: &[u8], value: Published<'_>) -> Result<(), Full> {
@@ -98,7 +99,8 @@ impl Ledger<'_> {
                 self.reserve(0, 1, instance.len())?;
                 let raw = self.copy(instance)?;
                 let (raw_hash, identity_hash) = (hash, hash);
-                let series = Series { metric, raw, raw_hash, identity_hash, flags: Series::NAMED, ..Series::EMPTY };
+                let series =
+                    Series { metric, raw, raw_hash, identity_hash, flags: Series::NAMED, ..Series::EMPTY };
                 self.instance(series).ok_or(full)?
             }
         };

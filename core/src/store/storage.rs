@@ -95,8 +95,13 @@ pub trait Storage {
 
 /// Storage of a fixed size, for a `static`.
 #[derive(Debug)]
-pub struct Fixed<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
-{
+pub struct Fixed<
+    const SOURCES: usize,
+    const METRICS: usize,
+    const SERIES: usize,
+    const INDEX: usize,
+    const TEXT: usize,
+> {
     sources: [Source; SOURCES],
     metrics: [Metric; METRICS],
     series: [Series; SERIES],
@@ -120,16 +125,16 @@ impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDE
     }
 }
 
-impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize> Default
-    for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
+    Default for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
 {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize> Storage
-    for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
+    Storage for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
 {
     fn parts(&mut self) -> Parts<'_> {
         Parts {

@@ -58,8 +58,9 @@ impl<'a> View<'a> {
     /// The metric with this PMID.
     pub fn identified(&self, pmid: Pmid) -> Option<&'a Metric> {
         let hash = index::hash_word(self.book.seed, pmid.to_bits().into());
-        let slot =
-            index::find(self.lent.index, Key::Pmid, hash, |slot| self.metric(slot).is_some_and(|m| m.desc.pmid == pmid));
+        let slot = index::find(self.lent.index, Key::Pmid, hash, |slot| {
+            self.metric(slot).is_some_and(|m| m.desc.pmid == pmid)
+        });
         self.metric(slot?)
     }
 
