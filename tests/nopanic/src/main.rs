@@ -8,9 +8,21 @@
 
 use core::hint::black_box;
 
+use pmbridge_core::exposition::{self, Parser, number};
+use pmbridge_core::http::request::Get;
+use pmbridge_core::pcp::{Semantics, Type, Units};
 use pmbridge_core::pdu::{
     self, Kind, attr, creds, desc, error, fetch, instance, label, pmns, profile, result, text,
 };
+use pmbridge_core::role::{
+    Context, Role,
+    agent::{Agent, Settings},
+    collector::Collector,
+    document::Document,
+    scraper::Scraper,
+};
+use pmbridge_core::store::{Declaration, Fixed, Published, Region, Store};
+use pmbridge_core::time::{Duration, Instant, Timestamp};
 use pmbridge_core::wire::Writer;
 
 unsafe extern "C" {
@@ -30,6 +42,8 @@ extern "C" fn _start() -> ! {
     loop {
         black_box(&mut input);
         every_pdu(black_box(&input), black_box(&mut output));
+        every_line(black_box(&input), black_box(&mut output));
+        every_role(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]
         black_box(input[black_box(input.len())]);
     }
@@ -72,4 +86,79 @@ fn every_pdu(input: &[u8], output: &mut [u8]) {
     let _ = black_box((attr::Attr::parse(body), text::Text::parse(body), desc::Reply::parse(body)));
     let _ = black_box((desc::DescIds::parse(body), desc::Descs::parse(body)));
     black_box((w.total(), w.written(), w.is_whole()));
+}
+
+/// Reads whatever comes as an exposition, and as numbers.
+fn every_line(input: &[u8], output: &mut [u8]) {
+    black_box((number::parse(input), number::signed(input), number::unsigned(input)));
+    let _ = black_box(exposition::line(input));
+    let mut rest = input;
+    let mut parser = Parser::default();
+    while let Some(line) = parser.next(&mut rest) {
+        let _ = black_box(line);
+    }
+    let _ = black_box(parser.last(&mut rest));
+    if let Ok(text) = core::str::from_utf8(input) {
+        let mut w = Writer::resume(output, black_box(3));
+        Get { host: text, path: text, headers: text, keep_alive: black_box(true) }.emit(&mut w);
+        black_box(w.written());
+    }
+}
+
+type Memory = Fixed<4, 16, 64, 256, 4096>;
+
+/// A store that everything is done to, and every role over it.
+fn every_role(input: &[u8], output: &mut [u8]) {
+    let patience = Duration::from_millis(black_box(2000));
+    let now = Instant::from_millis(black_box(1));
+    let wall = Timestamp { secs: black_box(2), nanos: black_box(3) };
+    let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
+    let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
+    let _ = black_box((store.set_root(text), store.set_context(text)));
+    let (Ok(source), Ok(own)) = (store.add_source(text, text, 1), store.add_source(text, text, black_box(2)))
+    else {
+        return;
+    };
+    let declaration = Declaration {
+        name: text,
+        help: text,
+        kind: Type(black_box(5)),
+        semantics: Semantics::INSTANT,
+        units: Units::NONE,
+        singular: black_box(false),
+    };
+    if let Ok(metric) = store.declare(own, &declaration) {
+        let _ = black_box(store.publish(metric, text, Published::Bits(black_box(1))));
+        let _ = black_box(store.publish(metric, text, Published::Text(text)));
+    }
+    let mut agent = Agent::<256>::new(Settings {
+        pid: black_box(1),
+        announces_ready: black_box(true),
+        patience,
+        first_patience: patience,
+    });
+    let mut collector = Collector::<256, 2>::new(patience);
+    let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160]), black_box(1000));
+    let mut document = Document::new(source, [0_u8; 160]);
+    while black_box(true) {
+        black_box(&mut store);
+        if let Some((source, _)) = store.wanted(black_box(0)) {
+            store.begin(source);
+        }
+        let mut cx = Context { store: &mut store, now: black_box(now), wall };
+        let _ = black_box(agent.step(&mut cx, black_box(input), black_box(output)));
+        let _ = black_box(collector.step(&mut cx, black_box(input), black_box(output)));
+        let _ = black_box(scraper.step(&mut cx, black_box(input), black_box(output)));
+        let _ = black_box(scraper.end(&mut cx));
+        black_box((Role::<Memory>::deadline(&agent), Role::<Memory>::is_busy(&collector)));
+        document.feed(&mut store, black_box(input), &mut |refused| {
+            black_box(refused);
+        });
+        document.finish(&mut store, &mut |_| {});
+        store.commit(source, black_box(true));
+        black_box((store.refused(Region::Text), document.stats(), store.text_len()));
+    }
+    store.retire(source);
+    store.revive(source);
+    black_box(&store);
 }
