@@ -34,18 +34,23 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         return ExitCode::from(2);
     }
     let Some(operand) = options.operands.first() else { return ExitCode::from(2) };
-    let outcome = match Input::named(operand) {
-        Ok(input) if options.json => for_programs(&input, options),
-        Ok(input) => for_people(&input, options, &log),
-        Err(error) => Err(error),
+    let input = match Input::named(operand) {
+        Ok(input) => input,
+        // The operand itself is not shown: what is no URL may hold a password still.
+        Err(error) => {
+            log.error(error);
+            return ExitCode::from(2);
+        }
     };
-    match outcome {
+    let refused =
+        if options.json { for_programs(&input, options) } else { for_people(&input, options, &log) };
+    match refused {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         // Who stopped reading has seen enough; it is nobody's fault.
         Err(input::Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(2),
         Err(error) => {
-            log.error(format_args!("{}: {error}", operand.to_string_lossy()));
+            log.error(format_args!("{input}: {error}"));
             ExitCode::from(2)
         }
     }
@@ -144,7 +149,9 @@ fn judge(line: &[u8], format: Format) -> Result<Line<'_>, Reason> {
         (Format::Text, Line::Sample(sample)) if sample.tail.exemplar.is_some() => {
             "exemplar, which the text format does not have"
         }
-        (Format::OpenMetrics, _) if line.ends_with(b"\r") => "carriage return, which OpenMetrics does not have",
+        (Format::OpenMetrics, _) if line.ends_with(b"\r") => {
+            "carriage return, which OpenMetrics does not have"
+        }
         (Format::OpenMetrics, Line::Blank) => "blank line, which OpenMetrics does not have",
         (Format::OpenMetrics, Line::Comment(_)) => "comment, which OpenMetrics does not have",
         _ => return Ok(said),

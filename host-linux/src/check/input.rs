@@ -18,8 +18,8 @@ use crate::url::{self, Http, Url};
 /// Where the document is.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// Behind an HTTP server.
-    Http(Http, Url),
+    /// Behind a URL.
+    Url(Url),
     /// In a file.
     File(PathBuf),
     /// On standard input.
@@ -36,10 +36,7 @@ impl Input {
             return Ok(Self::Stdin);
         }
         match operand.to_str() {
-            Some(text) if text.contains("://") => match Url::parse(text).map_err(Error::Url)? {
-                Url::File(path) => Ok(Self::File(path)),
-                Url::Http(http) => Ok(Self::Http(http.clone(), Url::Http(http))),
-            },
+            Some(text) if text.contains("://") => Url::parse(text).map(Self::Url).map_err(Error::Url),
             _ => Ok(Self::File(operand.into())),
         }
     }
@@ -47,7 +44,7 @@ impl Input {
     /// The name that a source with this document would have.
     pub(super) fn source_name(&self) -> String {
         match self {
-            Self::Http(_, url) => url.source_name(),
+            Self::Url(url) => url.source_name(),
             Self::File(path) => Url::File(path.clone()).source_name(),
             Self::Stdin => "stdin".into(),
         }
@@ -57,8 +54,10 @@ impl Input {
     pub(super) fn read(&self, options: &Options, take: Take<'_>) -> Result<(), Error> {
         let most = u64::try_from(options.limits.body).unwrap_or(u64::MAX);
         match self {
-            Self::Http(http, _) => get(http, options.timeout, most, take),
-            Self::File(path) => copy(&mut File::open(path).map_err(Error::Read)?, most, take),
+            Self::Url(Url::Http(http)) => get(http, options.timeout, most, take),
+            Self::Url(Url::File(path)) | Self::File(path) => {
+                copy(&mut File::open(path).map_err(Error::Read)?, most, take)
+            }
             Self::Stdin => copy(&mut io::stdin().lock(), most, take),
         }
     }
@@ -67,7 +66,7 @@ impl Input {
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(_, url) => url.fmt(f),
+            Self::Url(url) => url.fmt(f),
             Self::File(path) => path.display().fmt(f),
             Self::Stdin => f.write_str("-"),
         }

@@ -105,7 +105,9 @@ fn unescaped(name: &str) -> impl Iterator<Item = &str> {
         let (piece, after) = match rest.find('\\') {
             None => (rest, ""),
             Some(0) if rest.starts_with("\\n") => ("\n", rest.get(2..)?),
-            Some(0) if rest.starts_with("\\\"") || rest.starts_with("\\\\") => (rest.get(1..2)?, rest.get(2..)?),
+            Some(0) if rest.starts_with("\\\"") || rest.starts_with("\\\\") => {
+                (rest.get(1..2)?, rest.get(2..)?)
+            }
             Some(0) => rest.split_at_checked(1)?,
             Some(at) => rest.split_at_checked(at)?,
         };

@@ -123,7 +123,7 @@ mod tests {
                     a_total{x=\"1\"} 1\na_total{x=\"2\"} 2\na_total{x=\"3\"} 3\na_total{x=\"4\"} 4\na_total{x=\"5\"} 5\n";
         let want = "\
 NAME                      TYPE    SEMANTICS  UNITS  INSTANCES  FIRST VALUES
-openmetrics.page.a_total  double  counter    count          5  [0 x:1] 1, [1 x:2] 2, [2 x:3] 3, and 2 more
+openmetrics.page.a_total  double  counter    none           5  [0 x:1] 1, [1 x:2] 2, [2 x:3] 3, and 2 more
 openmetrics.page.n_bytes  double  instant    byte           -  -1.5
 ";
         assert_eq!(table(text), want);
