@@ -101,7 +101,7 @@ impl Ledger<'_> {
             notes.used = false;
             notes.family = Family::Untyped;
             notes.help.span.len = 0;
-            notes.pcp = None;
+            notes.described = false;
         }
         Some(notes)
     }
@@ -133,12 +133,13 @@ impl Ledger<'_> {
         let pad = self.rewrite(pad, line.name.as_bytes())?;
         if let Some(notes) = self.notes(source) {
             notes.pcp_name = pad;
-            notes.pcp = Some(PcpNote {
+            notes.described = true;
+            notes.pcp = PcpNote {
                 kind: line.kind,
                 singular: line.singular,
                 semantics: line.semantics,
                 units: line.units,
-            });
+            };
         }
         Ok(())
     }
@@ -246,7 +247,7 @@ impl Ledger<'_> {
         let (notes, source_name) = (row.notes, row.name);
         let name_len = self.draft(0, &mut |text, put| {
             let (root, source) = (root.str_of(text), source_name.str_of(text));
-            if notes.pcp.is_some() {
+            if notes.described {
                 name::write_verbatim(root, source, notes.pcp_name.span.str_of(text), put);
             } else {
                 name::write(root, source, sample.name, put);
@@ -263,7 +264,7 @@ impl Ledger<'_> {
             return Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim });
         }
         let bare = sample.labels.is_empty();
-        Ok(match notes.pcp {
+        Ok(match notes.pcp() {
             Some(PcpNote { kind, singular, semantics, units }) => {
                 let singular = singular || bare;
                 Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim: true }

@@ -93,8 +93,10 @@ pub(crate) struct Notes {
     pub(crate) used: bool,
     pub(crate) family: Family,
     pub(crate) help: Pad,
+    /// Whether `pcp` holds; not an `Option`, whose nothing is not all-zero.
+    pub(crate) described: bool,
     /// Set by a `# PCP` line.
-    pub(crate) pcp: Option<PcpNote>,
+    pub(crate) pcp: PcpNote,
     pub(crate) pcp_name: Pad,
 }
 
@@ -108,8 +110,19 @@ pub(crate) struct PcpNote {
 }
 
 impl Notes {
-    pub(crate) const EMPTY: Self =
-        Self { used: false, family: Family::Untyped, help: Pad::EMPTY, pcp: None, pcp_name: Pad::EMPTY };
+    pub(crate) const EMPTY: Self = Self {
+        used: false,
+        family: Family::Untyped,
+        help: Pad::EMPTY,
+        described: false,
+        pcp: PcpNote { kind: Type::I32, singular: false, semantics: Semantics(0), units: Units::NONE },
+        pcp_name: Pad::EMPTY,
+    };
+
+    /// What a `# PCP` line said.
+    pub(crate) fn pcp(&self) -> Option<PcpNote> {
+        self.described.then_some(self.pcp)
+    }
 }
 
 /// An endpoint or a file whose documents become metrics, or the bridge itself.
@@ -181,9 +194,9 @@ impl Metric {
     pub const EMPTY: Self = Self {
         desc: Desc {
             pmid: Pmid::from_bits(0),
-            kind: Type::DOUBLE,
-            indom: InDom::NULL,
-            semantics: Semantics::INSTANT,
+            kind: Type::I32,
+            indom: InDom::from_bits(0),
+            semantics: Semantics(0),
             units: Units::NONE,
         },
         source: Slot::NONE,
