@@ -1,6 +1,7 @@
 //! pmbridge: Prometheus and OpenMetrics endpoints for Performance Co-Pilot.
 #![expect(clippy::std_instead_of_core, reason = "a hosted program has std")]
 
+mod check;
 mod conn;
 mod fds;
 mod flags;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Pmda(options)) => pmda::run(options),
         Ok(Invocation::Serve(options)) => serve::run(options),
-        Ok(Invocation::Check(_options)) => ExitCode::from(2),
+        Ok(Invocation::Check(options)) => check::run(&options),
         Err(error) => {
             log::Log::plain(false).error(error);
             ExitCode::from(2)
