@@ -138,6 +138,8 @@ fn remark(comment: &[u8]) -> Parsed<'_, Found<'_>> {
     let end: &[u8] = &[];
     match word {
         _ if before.is_empty() => Ok((end, Found::Comment(comment))),
+        // No family follows: the word alone is a remark as any other.
+        b"HELP" | b"TYPE" if rest.iter().all(|&b| is_blank(b)) => Ok((end, Found::Comment(comment))),
         b"HELP" => {
             let (text, family) = family(rest)?;
             Ok((end, Found::Help { family, text }))
@@ -210,11 +212,7 @@ pub(super) fn tail(input: &[u8]) -> Parsed<'_, FoundTail<'_>> {
     }
     let (rest, timestamp) = timestamp(rest)?;
     let (rest, exemplar) = opt(exemplar).parse(rest)?;
-    if rest.is_empty() {
-        Ok((rest, FoundTail { value, timestamp, exemplar }))
-    } else {
-        fail(ErrorKind::Junk)
-    }
+    if rest.is_empty() { Ok((rest, FoundTail { value, timestamp, exemplar })) } else { fail(ErrorKind::Junk) }
 }
 
 /// A timestamp and the blanks behind it, where there is one.
