@@ -114,6 +114,7 @@ const LARGEST_POWER_OF_TEN: u64 = 10_000_000_000_000_000_000;
 const LARGEST_POWER_OF_FIVE: u64 = 7_450_580_596_923_828_125;
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "digits, one by one")]
 pub(super) mod tests {
     extern crate std;
     use std::{format, string::String, vec, vec::Vec};
