@@ -1,8 +1,5 @@
 //! How fast the parser is, in MB/s, over three pages that it makes itself: `cargo bench -p pmbridge-core --bench parser`.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a bench may panic, and its figures are rounded"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench may panic, and its figures are rounded")]
 
 use core::{fmt::Write as _, hint::black_box};
 use std::time::Instant;

@@ -5,7 +5,7 @@
 //! after its samples, are somebody else's. A value stays the token that was sent, since what it means
 //! depends on the metric: [`number`] reads it.
 //!
-//! [`Parser`] finds the lines in a window; [`line`] reads one; [`tail`] reads what follows a series that
+//! [`Parser`] finds the lines in a window; [`line()`] reads one; [`tail`] reads what follows a series that
 //! is known by its bytes.
 
 mod error;
@@ -99,7 +99,7 @@ pub fn line(bytes: &[u8]) -> Result<Line<'_>, ErrorKind> {
 /// Reads what follows a series whose bytes are known already.
 ///
 /// It has to open with a blank, since a series `m` is not the one of the line `m2 5`. An error may also
-/// say that the series went on, as `m` does in `m {a="b"} 1`: [`line`] on the whole line knows.
+/// say that the series went on, as `m` does in `m {a="b"} 1`: [`line()`] on the whole line knows.
 pub fn tail(bytes: &[u8]) -> Result<Tail<'_>, ErrorKind> {
     let text = core::str::from_utf8(bytes).map_err(|_| ErrorKind::Utf8)?;
     if !bytes.first().is_some_and(|&b| grammar::is_blank(b)) {

@@ -3,7 +3,7 @@
 //! Three ways, each for what the one before it cannot decide. A short number is exact in a double, as is
 //! its power of ten: one multiplication or division rounds it. Any other is bounded from below and above
 //! with a power of ten of 64 bits: mostly both bounds round to the same double. What is left lies close to
-//! the midst of two doubles: [`exact`] compares it with the midst.
+//! the midst of two doubles: `exact` compares it with the midst.
 //!
 //! Nothing here can panic, which core's own parser does not promise.
 
