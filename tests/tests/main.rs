@@ -15,6 +15,7 @@ mod differential;
 mod dump;
 mod faults;
 mod harness;
+mod layers;
 mod million;
 mod page;
 mod serve;
