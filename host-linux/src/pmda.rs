@@ -26,11 +26,13 @@ pub(crate) fn run(options: Options) -> ExitCode {
     if let Some(Err((path, error))) = opened {
         log.error(format_args!("{}: cannot be opened, the log stays on stderr: {error}", path.display()));
     }
-    if let Some(name) = &options.user
-        && let Err(error) = user::become_user(name)
-    {
-        log.error(error);
-        return ExitCode::FAILURE;
+    match user::settle(options.user.as_deref()) {
+        Ok(None) => {}
+        Ok(Some(name)) => log.info(format_args!("goes on as user {name}, not as root (-u root to stay)")),
+        Err(error) => {
+            log.error(error);
+            return ExitCode::FAILURE;
+        }
     }
     if !options.ready {
         log.info("Initializing, currently in notready state.");

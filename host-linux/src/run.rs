@@ -143,8 +143,8 @@ impl Host {
         Ok(())
     }
 
-    /// Says what to do next.
-    pub(crate) fn hint(&self, text: &str) {
+    /// Says something to who started it.
+    pub(crate) fn say(&self, text: &str) {
         self.log.info(text);
     }
 

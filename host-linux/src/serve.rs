@@ -36,8 +36,8 @@ fn start(options: Options, log: Log) -> io::Result<()> {
             format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");
         io::Error::new(error.kind(), text)
     })?;
-    if let Some(name) = who {
-        user::become_user(&name).map_err(|error| io::Error::other(error.to_string()))?;
+    if let Some(name) = user::settle(who.as_deref()).map_err(|error| io::Error::other(error.to_string()))? {
+        host.say(&format!("goes on as user {name}, not as root (-u root to stay)"));
     }
     for source in sources {
         host.add(source);
@@ -45,7 +45,7 @@ fn start(options: Options, log: Log) -> io::Result<()> {
     if let Some(path) = config {
         host.watch(Directory::new(path, sorted))?;
     }
-    host.hint(&hint(address, nothing));
+    host.say(&hint(address, nothing));
     host.run()
 }
 

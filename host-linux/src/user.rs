@@ -1,4 +1,4 @@
-//! A PMDA that root started goes on as somebody else.
+//! What root started goes on as somebody else: as who was asked for, or as nobody who matters.
 
 use std::ffi::CString;
 use std::fmt;
@@ -6,8 +6,26 @@ use std::fmt;
 use nix::errno::Errno;
 use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
 
+/// Becomes the user that was asked for. Where nobody was, root becomes PCP's user, or `nobody`; others stay.
+///
+/// Says who that is, if it is somebody else than before.
+pub(crate) fn settle(asked: Option<&str>) -> Result<Option<&str>, Error> {
+    if let Some(name) = asked {
+        return become_user(name).map(|()| None);
+    }
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let exists = |name: &&str| User::from_name(name).is_ok_and(|user| user.is_some());
+    let Some(name) = DEFAULTS.into_iter().find(exists) else { return Ok(None) };
+    become_user(name).map(|()| Some(name))
+}
+
+/// Who root becomes: the first that there is.
+const DEFAULTS: [&str; 2] = ["pcp", "nobody"];
+
 /// Becomes a user for good, with the user's groups. Nothing happens where it is that user already.
-pub(crate) fn become_user(name: &str) -> Result<(), Error> {
+fn become_user(name: &str) -> Result<(), Error> {
     let failed = |why| Error::Refused { name: name.into(), why };
     let user = User::from_name(name).map_err(failed)?.ok_or_else(|| Error::Unknown(name.into()))?;
     if user.uid == geteuid() {

@@ -81,7 +81,7 @@ const USER: Flag = Flag {
     long: "user",
     short: Some('u'),
     takes: Some("USER"),
-    help: "Become USER once the log is open. Unless given, the user stays who started it, root under many a pmcd.",
+    help: "Become USER once log and port are open. Unless given, root becomes pcp, or nobody where there is no pcp; '-u root' stays root.",
     set: |o, v| {
         o.user = Some(v.to_str().ok_or("a user name")?.into());
         Ok(())
