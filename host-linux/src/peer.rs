@@ -40,10 +40,12 @@ pub(crate) struct Peer {
     /// When it must have taken what is pending.
     stalls: Option<Instant>,
     no_more: bool,
+    /// When a client must have said who it is.
+    greet_by: Instant,
 }
 
 impl Peer {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(side: Side, now: Instant) -> Self {
         let most = match side {
             Side::Agent(..) => AGENT_REQUEST,
             Side::Collector(..) => CLIENT_REQUEST,
@@ -55,6 +57,7 @@ impl Peer {
             ready: true,
             stalls: None,
             no_more: false,
+            greet_by: now.saturating_add(GREET),
         }
     }
 
@@ -85,12 +88,23 @@ impl Peer {
             Side::Agent(_, role) => pmbridge_core::role::Role::<Memory>::deadline(&**role),
             Side::Collector(_, role) => pmbridge_core::role::Role::<Memory>::deadline(&**role),
         };
-        [role, self.stalls].into_iter().flatten().min()
+        let greet = (!self.is_greeted()).then_some(self.greet_by);
+        [role, self.stalls, greet].into_iter().flatten().min()
+    }
+
+    fn is_greeted(&self) -> bool {
+        match &self.side {
+            Side::Agent(..) => true,
+            Side::Collector(_, role) => role.is_greeted(),
+        }
     }
 
     /// Moves bytes as far as they go for now.
     pub(crate) fn pump(&mut self, cx: &mut Context<'_, Memory>) -> Fate {
         match self.exchange(cx) {
+            Ok(Fate::Stays) if !self.is_greeted() && cx.now >= self.greet_by => {
+                Fate::Dropped("client did not say who it is in time".into())
+            }
             Ok(fate) => fate,
             Err(error) => Fate::Dropped(error.to_string()),
         }
@@ -137,6 +151,10 @@ impl Peer {
     fn step(&mut self, cx: &mut Context<'_, Memory>) -> Result<bool, String> {
         let mut moved = false;
         loop {
+            // A client that asks without taking answers waits with its next request until it has taken some.
+            if !self.is_busy() && self.tx.pending().len() >= ROOM {
+                return Ok(moved);
+            }
             let room = self.tx.room(ROOM);
             let Progress { consumed, produced } = match &mut self.side {
                 Side::Agent(_, role) => role.step(cx, self.rx.filled(), room).map_err(|e| e.to_string())?,
@@ -182,5 +200,7 @@ const CLIENT_REQUEST: usize = 128 << 10;
 const AGENT_REQUEST: usize = 16 << 20;
 /// An answer of ten million values.
 const ANSWER: usize = 256 << 20;
+/// How long a client may take to say who it is.
+const GREET: Duration = Duration::from_secs(5);
 /// How long a peer may take nothing of an answer.
 const STALL: Duration = Duration::from_secs(10);

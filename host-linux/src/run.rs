@@ -4,6 +4,7 @@
 //! every source that was there when it was sent; then peers; then targets, unless an answer is half out and binds the
 //! store; then the scrapes that requests want.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub(crate) struct Host {
     refused_clients: u64,
     epoch: Clock,
     was_ready: bool,
+    warned: BTreeMap<String, Instant>,
     /// When the bridge's own metrics were published last.
     told: Option<Instant>,
 }
@@ -75,6 +77,7 @@ impl Host {
             refused_clients: 0,
             epoch: Clock::now(),
             was_ready: true,
+            warned: BTreeMap::new(),
             told: None,
         })
     }
@@ -139,7 +142,7 @@ impl Host {
             first_patience: FIRST_SCRAPE.saturating_add(GRACE),
         };
         self.was_ready = self.options.ready;
-        self.peers = vec![Some(Peer::new(Side::Agent(pipe, Box::new(Agent::new(settings)))))];
+        self.peers = vec![Some(Peer::new(Side::Agent(pipe, Box::new(Agent::new(settings))), self.now()))];
         Ok(())
     }
 
@@ -223,7 +226,19 @@ impl Host {
         Some(std::time::Duration::from_millis(next.saturating_since(now).millis().saturating_add(1)))
     }
 
+    /// Logs a warning about a peer, each sort once a minute: whoever connects could fill the log otherwise.
+    fn warn_seldom(&mut self, why: String) {
+        let now = self.now();
+        self.warned.retain(|_, at| now.saturating_since(*at) < MINUTE);
+        if self.warned.len() < MOST_WARNINGS && !self.warned.contains_key(&why) {
+            self.log.warning(&why);
+            self.warned.insert(why, now);
+        }
+    }
+
     fn accept(&mut self) {
+        let now = self.now();
+        let mut turned_away = false;
         let Some(listener) = self.listener.as_ref().filter(|_| core::mem::take(&mut self.accepting)) else {
             return;
         };
@@ -232,6 +247,7 @@ impl Host {
                 Ok((mut stream, _)) => {
                     if self.peers.iter().flatten().count() >= self.options.limits.clients {
                         self.refused_clients = self.refused_clients.saturating_add(1);
+                        turned_away = true;
                         continue;
                     }
                     let place = self.peers.iter().position(Option::is_none).unwrap_or_else(|| {
@@ -243,16 +259,20 @@ impl Host {
                     if let (Ok(()), Some(slot)) = (registered, self.peers.get_mut(place)) {
                         let _ = stream.set_nodelay(true);
                         let role = Collector::new(patience(&self.options));
-                        *slot = Some(Peer::new(Side::Collector(stream, Box::new(role))));
+                        *slot = Some(Peer::new(Side::Collector(stream, Box::new(role)), now));
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.log.error(format_args!("cannot accept a client: {error}"));
-                    return;
+                    break;
                 }
             }
+        }
+        if turned_away {
+            let most = self.options.limits.clients;
+            self.warn_seldom(format!("clients turned away: {most} are connected (--max-clients)"));
         }
     }
 
@@ -271,7 +291,7 @@ impl Host {
                 Fate::Left => {}
                 Fate::Dropped(why) => {
                     self.refused_clients = self.refused_clients.saturating_add(1);
-                    self.log.warning(format_args!("connection closed: {why}"));
+                    self.warn_seldom(format!("connection closed: {why}"));
                 }
             }
             if let Some(slot) = self.peers.get_mut(place) {
@@ -409,7 +429,9 @@ impl Host {
         self.store.commit(target.id, whole);
         let empty = self.store.view().live(target.id) == 0 && target.totals.samples == 0;
         target.retry = (!whole && empty).then(|| now.saturating_add(refresh));
-        if complaint != target.complaint {
+        // Counts change from scrape to scrape, and are no news.
+        let sort = |text: &String| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+        if complaint.as_ref().map(sort) != target.complaint.as_ref().map(sort) {
             match &complaint {
                 Some(why) if whole => self.log.warning(format_args!("{}: {why}", target.label())),
                 Some(why) => self.log.error(format_args!("{}: {why}", target.label())),
@@ -513,6 +535,9 @@ const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
 /// How long the first scrape of a source may take: all of its names are new.
 const FIRST_SCRAPE: Duration = Duration::from_secs(4);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Sorts of warnings about peers that are remembered at once.
+const MOST_WARNINGS: usize = 32;
 /// How old the bridge's own values may be.
 const TELL: Duration = Duration::from_millis(100);
 /// What is left for reading and answering after the last scrape has ended.

@@ -39,6 +39,12 @@ fn start(options: Options, log: Log) -> io::Result<()> {
     if let Some(name) = user::settle(who.as_deref()).map_err(|error| io::Error::other(error.to_string()))? {
         host.say(&format!("goes on as user {name}, not as root (-u root to stay)"));
     }
+    for (place, source) in sources.iter().enumerate() {
+        if sources.iter().take(place).any(|other| other.name == source.name) {
+            let text = format!("two sources are called {}: give one another name, NAME=URL", source.name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+    }
     for source in sources {
         host.add(source);
     }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -211,7 +211,7 @@ fn read<'a>(
         say(Trouble::Script);
         return None;
     }
-    match fs::read(path) {
+    match read_short(path) {
         Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, notices).map(|url| Source { name, url }),
         Err(error) => {
             claim.unread = true;
@@ -220,6 +220,16 @@ fn read<'a>(
         }
     }
 }
+
+/// The start of a file, which is long enough for any source.
+fn read_short(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What is read of a file: no source needs more.
+const MOST_BYTES: u64 = 64 << 10;
 
 /// The URL that a file gives; its other lines are noticed.
 fn parse(text: &str, path: &Path, notices: &mut Vec<Notice>) -> Option<Url> {
@@ -308,7 +318,9 @@ impl fmt::Display for Notice {
                 );
             }
             Trouble::Entry(url, entry) => {
-                return write!(f, "{url} ignored unrecognised config entry \"{entry}\"");
+                // The first word only: what follows may be a secret that was to be a HEADER.
+                let word = entry.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+                return write!(f, "{path}:{line}: {url} ignored unrecognised config entry \"{word} ...\"");
             }
             _ => {}
         }

@@ -223,7 +223,12 @@ impl Target {
 
     /// How it is called in the log.
     pub(crate) fn label(&self) -> String {
-        format!("{} ({})", self.source.name, self.source.url)
+        let mut url = self.source.url.to_string();
+        if let Some((at, _)) = url.char_indices().nth(200) {
+            url.truncate(at);
+            url.push_str("...");
+        }
+        format!("{} ({url})", self.source.name)
     }
 
     /// Gives the running scrape up, unless it has ended `well`.

@@ -86,6 +86,11 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Collector<PROFILE, CONTEXTS> {
         }
     }
 
+    /// Whether the client has said who it is. One that has not, and asks nothing, holds a place for nothing.
+    pub fn is_greeted(&self) -> bool {
+        self.at == At::Ready
+    }
+
     /// Keeps a profile for its context, or says why not. There is no answer to a good one.
     fn keep(&mut self, body: &[u8]) -> Result<(), Status> {
         let context = Profile::parse(body).map_err(|_| Status::IPC)?.context;
