@@ -445,7 +445,7 @@ mod tests {
                 "d.url:3: HEADER is not supported yet, the line is ignored",
                 "d.url:5: FILTER is not supported yet, the line is ignored",
                 "d.url:6: METADATA is not supported yet, the line is ignored",
-                "http://h/ ignored unrecognised config entry \"WHAT: ever\"",
+                "d.url:7: http://h/ ignored unrecognised config entry \"WHAT ...\"",
                 "e.url:1: not an http:// or file:// URL",
                 "g.url: cannot be read: No such file or directory (os error 2)",
             ]
