@@ -35,10 +35,17 @@ use std::time::{Duration, Instant};
 /// How long a condition may take on a loaded machine before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A port that was free when the kernel was asked.
+/// A port that was free when the kernel was asked, and that no other test was given.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: std::sync::Mutex<std::collections::BTreeSet<u16>> =
+        std::sync::Mutex::new(std::collections::BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let port = listener.local_addr().expect("its address").port();
+        if GIVEN.lock().is_ok_and(|mut given| given.insert(port)) {
+            return port;
+        }
+    }
 }
 
 /// Waits until the condition gives a value, or panics with what was waited for.

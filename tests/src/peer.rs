@@ -191,11 +191,17 @@ impl NodeExporter {
 
     /// Its page as it is now.
     pub fn page(&self) -> Vec<u8> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("node_exporter");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("a request");
+        // A connection may be reset while it starts.
+        eventually("node_exporter's page", || self.try_page().ok())
+    }
+
+    fn try_page(&self) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
-        answer.split_off(end + 4)
+        stream.read_to_end(&mut answer)?;
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+        let end = end.ok_or_else(|| std::io::Error::other("an answer without a head"))?;
+        Ok(answer.split_off(end + 4))
     }
 }

@@ -228,3 +228,41 @@ fn a_bad_command_line_is_told() {
         assert!(!finished.err.contains("panicked"), "{finished:?}");
     }
 }
+
+/// A PDU of these words.
+fn pdu(words: &[u32]) -> Vec<u8> {
+    let len = u32::try_from(words.len() + 1).unwrap() * 4;
+    std::iter::once(&len).chain(words).flat_map(|word| word.to_be_bytes()).collect()
+}
+
+#[test]
+fn clients_that_ask_and_never_read_cost_little() {
+    use std::io::Write as _;
+    let serve = Serve::start(&[]);
+    let creds = pdu(&[0x700c, 0, 1, 0x0102_0000]);
+    let traverse = pdu(&[0x7010, 0, 0, 0]);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = std::net::TcpStream::connect(("127.0.0.1", serve.port)).unwrap();
+            client.set_nonblocking(true).unwrap();
+            // As many as the kernel and pmbridge take: neither has to take all.
+            let _ = client.write(&[creds.clone(), traverse.repeat(6000)].concat());
+            client
+        })
+        .collect();
+    let shown = run(serve.tool("pminfo").args(["-f", "pmbridge.memory.resident"])).ok();
+    let resident: u64 = shown.split("value ").nth(1).unwrap().trim().parse().unwrap();
+    assert!(resident < 64 << 20, "{resident} bytes for {} clients", clients.len());
+}
+
+#[test]
+fn a_client_that_never_says_who_it_is_loses_its_place() {
+    use std::io::Read as _;
+    let serve = Serve::start(&[]);
+    let mut silent = std::net::TcpStream::connect(("127.0.0.1", serve.port)).unwrap();
+    silent.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    // The challenge comes, then the end; a read that times out is an error.
+    let mut all = Vec::new();
+    silent.read_to_end(&mut all).expect("pmbridge closes the connection");
+    assert_eq!(all.len(), 20);
+}
