@@ -55,16 +55,12 @@ impl Own {
             let Row { name, help, kind, semantics, units, .. } = *row;
             ids.push(store.declare(source, &Declaration { name, help, kind, semantics, units, singular })?);
         }
-        let mut own = Self { ids };
-        own.say(store, "", Published::Text(concat!("pmbridge ", env!("CARGO_PKG_VERSION"))), |says| {
-            matches!(says, Says::Build)
-        });
-        Ok(own)
+        Ok(Self { ids })
     }
 
     /// Publishes what is true now.
     pub(crate) fn publish(
-        &mut self,
+        &self,
         store: &mut Store<Memory>,
         targets: &[Target],
         clients: usize,
@@ -89,15 +85,10 @@ impl Own {
                         let _ = store.publish(*id, region.name(), Published::Bits(bits));
                     }
                 }
-                Says::Build => {}
-            }
-        }
-    }
-
-    fn say(&mut self, store: &mut Store<Memory>, name: &str, value: Published<'_>, which: fn(&Says) -> bool) {
-        for (row, id) in TABLE.iter().zip(&self.ids) {
-            if which(&row.says) {
-                let _ = store.publish(*id, name, value);
+                Says::Build => {
+                    let build = concat!("pmbridge ", env!("CARGO_PKG_VERSION"));
+                    let _ = store.publish(*id, "", Published::Text(build));
+                }
             }
         }
     }

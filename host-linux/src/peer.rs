@@ -84,12 +84,15 @@ impl Peer {
 
     /// When to look at it again though nothing has come.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let role = match &self.side {
+        let greet = (!self.is_greeted()).then_some(self.greet_by);
+        [self.role_deadline(), self.stalls, greet].into_iter().flatten().min()
+    }
+
+    fn role_deadline(&self) -> Option<Instant> {
+        match &self.side {
             Side::Agent(_, role) => pmbridge_core::role::Role::<Memory>::deadline(&**role),
             Side::Collector(_, role) => pmbridge_core::role::Role::<Memory>::deadline(&**role),
-        };
-        let greet = (!self.is_greeted()).then_some(self.greet_by);
-        [role, self.stalls, greet].into_iter().flatten().min()
+        }
     }
 
     fn is_greeted(&self) -> bool {
@@ -142,7 +145,13 @@ impl Peer {
                 return Ok(Fate::Stays);
             }
             if !moved && self.rx.is_full() && !self.rx.grow() {
-                return Ok(Fate::Dropped("request is longer than its limit".into()));
+                // Requests that came behind one that waits are no longer request.
+                let waits = self.role_deadline().is_some();
+                return Ok(if waits {
+                    Fate::Stays
+                } else {
+                    Fate::Dropped("request is longer than its limit".into())
+                });
             }
         }
     }

@@ -94,6 +94,9 @@ impl Host {
     /// Adds a source with the next number.
     pub(crate) fn add(&mut self, source: Source) {
         if let Some(target) = self.targets.iter_mut().find(|t| t.source.name == source.name) {
+            target.abandon_unless(false);
+            target.deadline = None;
+            self.store.commit(target.id, false);
             self.store.revive(target.id);
             target.change(source);
             return;
@@ -190,7 +193,8 @@ impl Host {
     /// One turn; whether there is more to do at once.
     fn turn(&mut self) -> bool {
         self.accept();
-        if self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
+        let busy = self.peers.iter().flatten().any(Peer::is_busy);
+        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
             self.rescan();
         }
         self.tell();
@@ -309,6 +313,8 @@ impl Host {
                     target.resolved(addresses);
                     self.connect(answer.key);
                 }
+                // Of a scrape that was given up since.
+                _ if !target.is_running() => {}
                 Ok(_) => {}
                 Err(error) => self.end(answer.key, Outcome::Failed(format!("cannot be resolved: {error}"))),
             }
@@ -319,8 +325,9 @@ impl Host {
             let Some(target) = self.targets.get_mut(place) else { continue };
             if target.ready {
                 let mut cx = Context { store: &mut self.store, now, wall };
-                match target.pump(&mut cx, self.poll.registry(), Token(TARGETS.saturating_add(place))) {
+                match target.pump(&mut cx) {
                     Outcome::Pending => {}
+                    Outcome::Unreached => self.reach(place),
                     Outcome::More => {
                         target.ready = true;
                         more = true;
@@ -369,25 +376,25 @@ impl Host {
         let first = target.totals.scrapes == 0;
         target.totals.scrapes = target.totals.scrapes.saturating_add(1);
         target.deadline = Some(now.saturating_add(if first { limit.max(FIRST_SCRAPE) } else { limit }));
-        match target.source.url.clone() {
-            Url::File(_) => {
-                let mut cx = Context { store: &mut self.store, now, wall };
-                let outcome = target.read_file(&mut cx, &self.options.limits);
-                self.end(place, outcome);
-                true
-            }
-            Url::Http(http) => {
-                if target.begin(&self.options.limits)
-                    && let Some(address) = self.resolver.resolve(place, &http.host, http.port)
-                {
-                    if let Some(target) = self.targets.get_mut(place) {
-                        target.resolved(vec![address]);
-                    }
-                    self.connect(place);
-                }
-                true
-            }
+        if matches!(target.source.url, Url::File(_)) {
+            let mut cx = Context { store: &mut self.store, now, wall };
+            let outcome = target.read_file(&mut cx, &self.options.limits);
+            self.end(place, outcome);
+        } else if target.begin(&self.options.limits) {
+            self.reach(place);
         }
+        true
+    }
+
+    /// Connects to a target, once its name has an address.
+    fn reach(&mut self, place: usize) {
+        let Some(target) = self.targets.get_mut(place) else { return };
+        if !target.has_address() {
+            let Url::Http(http) = &target.source.url else { return };
+            let Some(address) = self.resolver.resolve(place, &http.host, http.port) else { return };
+            target.resolved(vec![address]);
+        }
+        self.connect(place);
     }
 
     fn connect(&mut self, place: usize) {
@@ -424,7 +431,7 @@ impl Host {
                 target.totals.failures = target.totals.failures.saturating_add(1);
                 (Some(why), false)
             }
-            Outcome::Pending | Outcome::More => return,
+            Outcome::Pending | Outcome::More | Outcome::Unreached => return,
         };
         self.store.commit(target.id, whole);
         let empty = self.store.view().live(target.id) == 0 && target.totals.samples == 0;

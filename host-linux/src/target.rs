@@ -44,6 +44,8 @@ pub(crate) enum Outcome {
     More,
     /// The document is whole.
     Done(Stats),
+    /// It needs another connection.
+    Unreached,
     /// Nothing will come of it.
     Failed(String),
 }
@@ -149,12 +151,23 @@ impl Target {
 
     /// Begins a scrape over HTTP; true where an address is needed first: [`connect`](Self::connect) is next.
     pub(crate) fn begin(&mut self, limits: &Limits) -> bool {
-        let document = Document::new(self.id, line_buffer(&mut self.line, limits));
+        self.line = line_buffer(&mut self.line, limits);
         self.max_body = u64::try_from(limits.body).unwrap_or(u64::MAX);
-        self.scrape = Some(Scraper::new(Rc::clone(&self.request), document, self.max_body));
+        self.renew();
         self.reused = self.stream.is_some();
         self.ready = self.reused;
         !self.reused
+    }
+
+    /// The scrape begins, or begins again.
+    fn renew(&mut self) {
+        let document = Document::new(self.id, core::mem::take(&mut self.line));
+        self.scrape = Some(Scraper::new(Rc::clone(&self.request), document, self.max_body));
+    }
+
+    /// Whether there are addresses that were not tried yet.
+    pub(crate) const fn has_address(&self) -> bool {
+        !self.addresses.is_empty()
     }
 
     /// Takes the addresses that the host's name has.
@@ -184,12 +197,7 @@ impl Target {
     }
 
     /// Moves bytes as far as they go for now.
-    pub(crate) fn pump(
-        &mut self,
-        cx: &mut Context<'_, Memory>,
-        registry: &Registry,
-        token: Token,
-    ) -> Outcome {
+    pub(crate) fn pump(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
         self.ready = false;
         let Some(mut scrape) = self.scrape.take() else {
             // A server that closes a kept connection, or talks unasked.
@@ -198,7 +206,7 @@ impl Target {
         };
         let outcome = self.exchange(&mut scrape, cx);
         match outcome {
-            Outcome::Pending | Outcome::More => self.scrape = Some(scrape),
+            Outcome::Pending | Outcome::More | Outcome::Unreached => self.scrape = Some(scrape),
             Outcome::Done(_) => {
                 if !scrape.stays_open() {
                     self.stream = None;
@@ -209,12 +217,10 @@ impl Target {
                 let untouched = scrape.is_untouched();
                 self.line = scrape.into_document().into_buffer();
                 self.stream = None;
-                if self.reused && untouched && self.again(registry, token) {
-                    return Outcome::Pending;
-                }
-                // A name may have other addresses that are well.
-                if untouched && !self.addresses.is_empty() && self.again(registry, token) {
-                    return Outcome::Pending;
+                // A kept connection may have been closed meanwhile, and a name may have other addresses that are well.
+                if untouched && (self.reused || !self.addresses.is_empty()) {
+                    self.renew();
+                    return Outcome::Unreached;
                 }
             }
         }
@@ -243,22 +249,6 @@ impl Target {
             self.line = scrape.into_document().into_buffer();
         }
         self.stream = None;
-    }
-
-    /// Asks once more, over a new connection.
-    fn again(&mut self, registry: &Registry, token: Token) -> bool {
-        if let (Url::Http(http), true) = (&self.source.url, self.addresses.is_empty())
-            && let Ok(ip) = http.host.parse()
-        {
-            self.addresses = vec![SocketAddr::new(ip, http.port)];
-        }
-        let document = Document::new(self.id, core::mem::take(&mut self.line));
-        self.scrape = Some(Scraper::new(Rc::clone(&self.request), document, self.max_body));
-        let connected = self.connect(registry, token).is_ok();
-        if !connected {
-            self.abandon();
-        }
-        connected
     }
 
     fn exchange(&mut self, scrape: &mut Scraper<Rc<[u8]>, Vec<u8>>, cx: &mut Context<'_, Memory>) -> Outcome {

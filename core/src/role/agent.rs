@@ -114,7 +114,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
                 }
                 silent
             }
-            // A profile that cannot be kept leaves the one before: pmcd filters nothing, and clients more than they ask.
+            // Without a profile everything is told, which is more than was asked for and never less.
             Kind::PROFILE => {
                 if self.profile.set(body).is_err() {
                     self.profile = Stored::new();

@@ -1,4 +1,4 @@
-//! A document enters the store line by line, and becomes visible as a whole at its commit.
+//! A document enters the store line by line, and its values become visible as a whole at its commit.
 //!
 //! What was met before costs a comparison and a number. Only a series never seen is mapped, named and given ids.
 

@@ -31,7 +31,7 @@ pub struct SourceId(pub(crate) Slot);
 
 /// Which request a scrape must follow to be fresh enough for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Ticket(u32);
+pub struct Ticket(u64);
 
 /// What the bridge knows.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Store<S> {
     book: Book,
     domain: u16,
     texts: Texts,
-    ticket: u32,
+    ticket: u64,
     refused: [u64; Region::COUNT],
 }
 

@@ -138,9 +138,9 @@ pub struct Source {
     pub(crate) head: Slot,
     /// The series last met in the document being read.
     pub(crate) cursor: Slot,
-    pub(crate) wanted: u32,
-    pub(crate) started: u32,
-    pub(crate) finished: u32,
+    pub(crate) wanted: u64,
+    pub(crate) started: u64,
+    pub(crate) finished: u64,
     pub(crate) running: bool,
     pub(crate) gone: bool,
     pub(crate) well: bool,
