@@ -289,7 +289,10 @@ mod tests {
         let line = "pmbridge serve http://a/ --max-series 2M --max-body=3k --max-line 7 --max-clients 1 \
                     --pcp.listen-address [::1]:4000 http://b/";
         let Invocation::Serve(options) = parsed(line).unwrap() else { panic!() };
-        assert_eq!(options.limits, Limits { series: 2 << 20, body: 3072, line: 7, clients: 1 });
+        assert_eq!(
+            options.limits,
+            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1 }
+        );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());
         assert_eq!(options.operands, ["http://a/", "http://b/"]);
         for (text, want) in [

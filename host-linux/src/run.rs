@@ -58,7 +58,8 @@ impl Host {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let mut store = Store::new(Memory::new(options.limits.series), options.domain, seed());
+        let mut store =
+            Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
         Ok(Self {
@@ -110,7 +111,7 @@ impl Host {
             ));
             return;
         };
-        match self.store.add_source(&source.name, &labels(&source), cluster) {
+        match self.store.add_source(&source.name, &labels(&source), Some(cluster)) {
             Ok(id) => {
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.targets.push(Target::new(id, source));
@@ -121,7 +122,7 @@ impl Host {
 
     /// Publishes the bridge's own metrics too.
     pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", own::CLUSTER).map_err(io::Error::other)?;
+        let source = self.store.add_source("pmbridge", "", Some(own::CLUSTER)).map_err(io::Error::other)?;
         self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
         Ok(())
     }

@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use pmbridge_core::{
     http::request::Get,
+    mapping::Plain,
     role::{
         Context, Role as _,
         document::{Document, Stats},
@@ -73,7 +74,7 @@ pub(crate) struct Target {
     reused: bool,
     rx: Window,
     tx: Tx,
-    scrape: Option<Scraper<Rc<[u8]>, Vec<u8>>>,
+    scrape: Option<Scraper<Rc<[u8]>, Vec<u8>, Plain>>,
     line: Vec<u8>,
     max_body: u64,
 }
@@ -130,7 +131,7 @@ impl Target {
             Ok(file) => file.take(u64::try_from(limits.body).unwrap_or(u64::MAX)),
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        let mut document = Document::new(self.id, line_buffer(&mut self.line, limits));
+        let mut document = Document::new(self.id, line_buffer(&mut self.line, limits), Plain);
         let mut piece = vec![0; WINDOW];
         loop {
             match file.read(&mut piece) {
@@ -161,7 +162,7 @@ impl Target {
 
     /// The scrape begins, or begins again.
     fn renew(&mut self) {
-        let document = Document::new(self.id, core::mem::take(&mut self.line));
+        let document = Document::new(self.id, core::mem::take(&mut self.line), Plain);
         self.scrape = Some(Scraper::new(Rc::clone(&self.request), document, self.max_body));
     }
 
@@ -251,7 +252,11 @@ impl Target {
         self.stream = None;
     }
 
-    fn exchange(&mut self, scrape: &mut Scraper<Rc<[u8]>, Vec<u8>>, cx: &mut Context<'_, Memory>) -> Outcome {
+    fn exchange(
+        &mut self,
+        scrape: &mut Scraper<Rc<[u8]>, Vec<u8>, Plain>,
+        cx: &mut Context<'_, Memory>,
+    ) -> Outcome {
         let Some(stream) = &mut self.stream else { return Outcome::Pending };
         if let Ok(Some(error)) = stream.take_error() {
             return Outcome::Failed(error.to_string());
