@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pmbridge_core::mapping::Compat;
+
 use crate::limits::Limits;
 
 use commands::{COMMANDS, Command, PMDA};
@@ -35,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) refresh: Duration,
     /// Whom to become once the log is open.
     pub(crate) user: Option<String>,
+    /// The version of PCP whose rules hold, where it was said.
+    pub(crate) compat: Option<Compat>,
     /// Debug messages are logged too.
     pub(crate) debug: bool,
     /// pmcd.conf says plain `binary`: pmcd does not wait for PMDAREADY.
@@ -64,6 +68,7 @@ impl Default for Options {
             timeout: Duration::from_secs(2),
             refresh: Duration::from_secs(10),
             user: None,
+            compat: None,
             debug: false,
             ready: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 44321)),

@@ -22,6 +22,7 @@ use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
 use crate::own::{self, Own};
+use crate::pcp_conf;
 use crate::peer::{Fate, Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
@@ -60,6 +61,7 @@ impl Host {
         let signals = Signals::new(poll.registry(), SIGNALS)?;
         let mut store =
             Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
+        store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
         Ok(Self {
