@@ -17,7 +17,7 @@ pub(crate) fn pmdas_dir() -> PathBuf {
 
 /// The rules of the version of PCP that is installed, or of the newest where none is.
 pub(crate) fn compat() -> Compat {
-    setting("PCP_VERSION").map_or(Compat::default(), |version| rules(&version.to_string_lossy()))
+    setting("PCP_VERSION").map_or_else(Compat::default, |version| rules(&version.to_string_lossy()))
 }
 
 /// The rules of a version as PCP writes it, such as `6.0.3`.
