@@ -14,6 +14,8 @@ use crate::mapping::Put;
 pub(crate) struct Book {
     pub(crate) seed: u64,
     pub(crate) sources: usize,
+    /// The sources before this one are all settled.
+    pub(crate) settled: usize,
     pub(crate) metrics: usize,
     pub(crate) series: usize,
     pub(crate) entries: usize,

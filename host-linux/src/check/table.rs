@@ -111,7 +111,7 @@ mod tests {
         store.begin(source);
         let mut document = Document::new(source, vec![0; 1000]);
         document.feed(&mut store, text.as_bytes(), &mut |refused| panic!("{refused}"));
-        store.commit(source, true);
+        store.commit(source, true, Instant::START);
         let mut out = Vec::new();
         print(&mut out, store.view()).unwrap();
         String::from_utf8(out).unwrap()
