@@ -43,8 +43,7 @@ pub(crate) const DOMAIN: u16 = 144;
 pub(crate) const CPU_INDOM: u32 = 4096 + 1024;
 pub(crate) const WALL: Timestamp = Timestamp { secs: 1_700_000_000, nanos: 123_456_789 };
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2000);
-pub(crate) const SETTINGS: Settings =
-    Settings { pid: 7, announces_ready: false, patience: PATIENCE };
+pub(crate) const SETTINGS: Settings = Settings { pid: 7, announces_ready: false, patience: PATIENCE };
 
 pub(crate) type Small = Fixed<4, 16, 32, 256, 8192>;
 pub(crate) type AnAgent = Agent<1024>;

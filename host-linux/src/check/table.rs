@@ -103,6 +103,7 @@ mod tests {
     use crate::memory::Memory;
     use pmbridge_core::role::document::Document;
     use pmbridge_core::store::Store;
+    use pmbridge_core::time::Instant;
 
     fn table(text: &str) -> String {
         let mut store = Store::new(Memory::new(100), 144, 0);
