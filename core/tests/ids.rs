@@ -12,6 +12,7 @@ use pmbridge_core::{
     pcp::{InDom, Pmid, Type},
     role::document::Document,
     store::{Known, SourceId, Store},
+    time::Instant,
 };
 
 fn store(compat: Compat) -> Store<Growing> {
@@ -26,7 +27,7 @@ fn read_by(store: &mut Store<Growing>, source: SourceId, rules: &dyn Rules, text
     let mut document = Document::new(source, [0u8; 512], rules);
     document.feed(store, text.as_bytes(), &mut |_| {});
     document.finish(store, &mut |_| {});
-    store.commit(source, true);
+    store.commit(source, true, Instant::START);
     document.stats().refused
 }
 

@@ -295,7 +295,7 @@ fn a_fetch_waits_for_its_sources_until_they_come_or_the_deadline_does() {
         assert_eq!(got[1].1, Ok(vec![(-1, double(3.0))]));
         if !comes {
             assert_eq!(store.wanted(0), None, "a scrape that runs is not begun again");
-            store.commit(cpu, false);
+            store.commit(cpu, false, Instant::START);
         }
     }
 }
@@ -314,7 +314,7 @@ fn a_fetch_of_what_is_not_known_yet_waits_for_the_first_scrapes() {
         match rounds {
             ..=3 => {}
             4 => {
-                store.commit(other, true);
+                store.commit(other, true, Instant::START);
                 scrape(store, cpu, Some("a 1\ntemp 1\n"), 100);
             }
             _ => return serve([(cpu, "temp 2\n"), (other, OTHER)], 100)(store),
@@ -454,33 +454,73 @@ fn a_series_that_vanished_has_no_value_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn readiness_is_announced_just_where_it_was_agreed_on() {
+fn readiness_is_announced_just_where_it_was_agreed_on_and_waits_for_no_scrape() {
     for announces_ready in [false, true] {
         for window in WINDOWS {
-            for comes in [false, true] {
-                let (mut store, [cpu, other]) = store(Growing::default());
-                let mut role = AnAgent::new(Settings { announces_ready, ..SETTINGS });
-                let out = talk(&mut role, &mut store, &creds_pdu(), (7, window), &mut |_| false);
-                assert_eq!(pdus(&out).len(), 1, "CREDS, and nothing before the first scrapes");
-                assert_eq!(role.is_ready(), !announces_ready);
-                if comes {
-                    scrape(&mut store, cpu, Some(CPU), 100);
-                    scrape(&mut store, other, None, 100);
-                }
-                let now = if comes { 1 } else { 2000 };
-                let (mut out, mut room) = (Vec::new(), vec![0; window]);
-                loop {
-                    let progress = role.step(&mut context(&mut store, now), b"", &mut room).unwrap();
-                    out.extend_from_slice(&room[..progress.produced]);
-                    if progress.is_none() {
-                        break;
-                    }
-                }
-                let said: Vec<_> = pdus(&out).into_iter().map(refusal).collect();
-                assert_eq!(said, if announces_ready { vec![Status::PMDAREADY] } else { vec![] });
-                assert!(role.is_ready());
-            }
+            let (mut store, _) = store(Growing::default());
+            let mut role = AnAgent::new(Settings { announces_ready, ..SETTINGS });
+            let out = talk(&mut role, &mut store, &creds_pdu(), (7, window), &mut |_| false);
+            let said: Vec<_> = pdus(&out).into_iter().skip(1).map(refusal).collect();
+            assert_eq!(said, if announces_ready { vec![Status::PMDAREADY] } else { vec![] });
+            assert!(role.is_ready());
         }
+    }
+}
+
+#[test]
+fn a_source_that_is_held_is_answered_as_it_is() {
+    let (mut store, [cpu, other]) = store(Growing::default());
+    scrape(&mut store, cpu, Some(CPU), 100);
+    scrape(&mut store, other, Some("up 3\n"), 100);
+    let until = |millis| Instant::from_millis(millis);
+    let ask = |store: &mut Store<Growing>, now| {
+        let mut role = ACollector::new(PATIENCE);
+        let mut room = [0; 4096];
+        let hello = [creds_pdu(), all_profile()].concat();
+        talk(&mut role, store, &hello, (99, 99), &mut |_| false);
+        let request = fetch_of(Kind::FETCH, &[pmid(2, 0)]);
+        let progress = role.step(&mut context(store, now), &request, &mut room).unwrap();
+        (progress.produced > 0).then(|| values(pdus(&room[..progress.produced])[0])[0].1.clone())
+    };
+    store.begin(other);
+    store.commit(other, false, until(50));
+    assert_eq!(ask(&mut store, 49), Some(Err(Status::AGAIN)));
+    assert_eq!(store.wanted(0), None, "nobody waits");
+    // A scrape that nobody asked for runs: who asks is answered all the same.
+    store.begin(other);
+    assert_eq!(ask(&mut store, 49), Some(Err(Status::AGAIN)));
+    store.commit(other, false, until(50));
+    assert_eq!(ask(&mut store, 50), None, "it is wanted again");
+    assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+    scrape(&mut store, other, Some("up 4\n"), 100);
+    store.commit(other, false, until(50));
+    store.begin(other);
+    let mut document = Document::new(other, [0u8; 64]);
+    document.feed(&mut store, b"up 5\n", &mut |_| {});
+    document.finish(&mut store, &mut |_| {});
+    store.commit(other, true, until(90));
+    assert_eq!(ask(&mut store, 89), Some(Ok(vec![(-1, double(5.0))])));
+    assert_eq!(store.wanted(0), None);
+    // Edited, it is another.
+    store.revive(other);
+    assert!(!store.view().is_settled());
+    assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+}
+
+#[test]
+fn a_failure_is_waited_for_once() {
+    let (mut store, [cpu, other]) = store(Growing::default());
+    scrape(&mut store, cpu, Some(CPU), 100);
+    scrape(&mut store, other, Some("up 3\n"), 100);
+    for whole in [true, false] {
+        store.begin(other);
+        let ticket = store.ticket();
+        store.want(other, ticket, Instant::START);
+        assert!(store.has_stirred() && !store.has_stirred());
+        assert_eq!(store.wanted(0), None, "it runs");
+        store.commit(other, whole, Instant::START);
+        assert_eq!(store.view().is_fresh(other, ticket), !whole);
+        assert_eq!((store.wanted(0).is_some(), store.has_stirred()), (whole, whole));
     }
 }
 
@@ -565,7 +605,7 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
             role.end(&mut context(&mut store, 0)).unwrap();
             assert!(role.is_done());
             assert_eq!(role.stats().samples, 9);
-            store.commit(cpu, true);
+            store.commit(cpu, true, Instant::START);
             let got = dump(&mut store);
             assert_eq!(want.get_or_insert_with(|| got.clone()), &got, "by {chunk}");
         }
@@ -697,7 +737,7 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
             rest = after;
         }
         document.finish(&mut store, &mut |_| {});
-        store.commit(cpu, true);
+        store.commit(cpu, true, Instant::START);
         let mut response = responses[dice.below(responses.len())].0.clone().into_bytes();
         for _ in 0..dice.below(5) {
             let at = dice.below(response.len());
@@ -706,6 +746,6 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
         store.begin(cpu);
         let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64], Plain), 10_000);
         torment(&mut role, &mut store, &response, &mut dice);
-        store.commit(cpu, false);
+        store.commit(cpu, false, Instant::START);
     }
 }

@@ -41,7 +41,7 @@ fn scrape(store: &mut Store<Growing>, source: SourceId, add: u32) {
     document.feed(store, piece.as_bytes(), &mut |refused| panic!("{refused}"));
     document.finish(store, &mut |refused| panic!("{refused}"));
     assert_eq!(document.stats().samples, SERIES.into());
-    store.commit(source, true);
+    store.commit(source, true, Instant::START);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl<'r> Target<'r> {
         };
         socket.abort();
         self.scrape = None;
-        cx.store.commit(self.source, whole);
+        cx.store.commit(self.source, whole, cx.now);
         true
     }
 
@@ -75,7 +75,7 @@ impl<'r> Target<'r> {
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
         cx.store.begin(self.source);
         if socket.connect(stack, self.at, self.next_port).is_err() {
-            cx.store.commit(self.source, false);
+            cx.store.commit(self.source, false, cx.now);
             return true;
         }
         let document = Document::new(self.source, [0; LINE], Plain);

@@ -19,6 +19,7 @@ use pmbridge_core::mapping::{PcpLine, Plain};
 use pmbridge_core::pcp::Type;
 use pmbridge_core::role::document::{Document, Reason as Unfit};
 use pmbridge_core::store::Store;
+use pmbridge_core::time::Instant;
 
 use crate::flags::{Format, Options};
 use crate::log::Log;
@@ -133,7 +134,7 @@ fn for_people(input: &Input, options: &Options, log: &Log) -> Result<u64, input:
     };
     input.read(options, &mut |piece| lines.feed(piece, &mut take))?;
     lines.finish(&mut take)?;
-    store.commit(source, true);
+    store.commit(source, true, Instant::START);
     if store.view().names() == 0 {
         log.info(format_args!("{input}: no samples"));
     }

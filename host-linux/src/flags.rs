@@ -33,8 +33,10 @@ pub(crate) struct Options {
     pub(crate) root: String,
     /// How long a scrape may take.
     pub(crate) timeout: Duration,
-    /// How often a source that did not answer is asked again.
+    /// How often a source that does not answer is asked again at least.
     pub(crate) refresh: Duration,
+    /// How old values may be that are answered without another scrape.
+    pub(crate) max_age: Duration,
     /// Whom to become once the log is open.
     pub(crate) user: Option<String>,
     /// The version of PCP whose rules hold, where it was said.
@@ -67,6 +69,7 @@ impl Default for Options {
             root: "openmetrics".into(),
             timeout: Duration::from_secs(2),
             refresh: Duration::from_secs(10),
+            max_age: Duration::ZERO,
             user: None,
             compat: None,
             debug: false,
@@ -291,12 +294,12 @@ mod tests {
 
     #[test]
     fn limits_and_addresses_are_read() {
-        let line = "pmbridge serve http://a/ --max-series 2M --max-body=3k --max-line 7 --max-clients 1 \
+        let line = "pmbridge serve http://a/ --max-series 2M --max-body=3k --max-line 7 --max-clients 1 --max-connections 9 --max-age 0 \
                     --pcp.listen-address [::1]:4000 http://b/";
         let Invocation::Serve(options) = parsed(line).unwrap() else { panic!() };
         assert_eq!(
             options.limits,
-            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1 }
+            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1, connections: 9 }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());
         assert_eq!(options.operands, ["http://a/", "http://b/"]);
@@ -330,6 +333,8 @@ mod tests {
             "-t 0",
             "-t -1",
             "-t nan",
+            "--max-age -1",
+            "--max-connections 0",
             "-R inf",
             "--max-series 0",
             "--max-body 99999999999G",

@@ -15,12 +15,20 @@ pub(crate) struct Limits {
     pub(crate) line: usize,
     /// PCP clients connected at once.
     pub(crate) clients: usize,
+    /// Connections to endpoints open at once; never more than the system's limit of open files leaves room for.
+    pub(crate) connections: usize,
 }
 
 impl Limits {
     /// A million series and its document fit with room to spare.
-    pub(crate) const DEFAULT: Self =
-        Self { series: 1 << 23, vanished: 1 << 24, body: 1 << 30, line: 1 << 20, clients: 512 };
+    pub(crate) const DEFAULT: Self = Self {
+        series: 1 << 23,
+        vanished: 1 << 24,
+        body: 1 << 30,
+        line: 1 << 20,
+        clients: 512,
+        connections: usize::MAX,
+    };
 }
 
 impl Default for Limits {

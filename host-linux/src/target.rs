@@ -16,7 +16,6 @@ use pmbridge_core::{
         scraper::{self, Scraper},
     },
     store::SourceId,
-    time::Instant,
     wire::Writer,
 };
 
@@ -57,12 +56,6 @@ pub(crate) struct Target {
     pub(crate) id: SourceId,
     pub(crate) source: Source,
     pub(crate) totals: Totals,
-    /// When the scrape that runs must have ended.
-    pub(crate) deadline: Option<Instant>,
-    /// When to scrape again unasked, because it has brought nothing yet.
-    pub(crate) retry: Option<Instant>,
-    /// What was logged last about it, so that it is said once.
-    pub(crate) complaint: Option<String>,
     /// Whether the last scrape brought a whole document.
     pub(crate) up: bool,
     /// Readiness that was not followed up yet.
@@ -87,9 +80,6 @@ impl Target {
             id,
             source,
             totals: Totals::default(),
-            deadline: None,
-            retry: None,
-            complaint: None,
             up: false,
             ready: false,
             request,
@@ -115,6 +105,23 @@ impl Target {
     /// Whether a scrape runs.
     pub(crate) const fn is_running(&self) -> bool {
         self.scrape.is_some()
+    }
+
+    /// The bytes of document that the running scrape has brought so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.scrape.as_ref().map_or(0, |scrape| scrape.stats().bytes)
+    }
+
+    /// How many file descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        usize::from(self.stream.is_some())
+    }
+
+    /// Closes a connection that no scrape uses.
+    pub(crate) fn disconnect(&mut self) {
+        if self.scrape.is_none() {
+            self.stream = None;
+        }
     }
 
     /// Takes the document of a `file://` source.

@@ -23,15 +23,18 @@ pub enum Pmda {
     Stock,
     /// pmbridge.
     Ours,
+    /// pmbridge with these flags more.
+    OursWith(&'static str),
 }
 
 impl Pmda {
     fn command(self, config: &Path, log: &Path) -> String {
         let command = match self {
             Self::Stock => format!("{PYTHON} {STOCK}"),
-            Self::Ours => format!("{} pmda", pmbridge().display()),
+            Self::Ours | Self::OursWith(_) => format!("{} pmda", pmbridge().display()),
         };
-        format!("{command} -c {} -d 144 -l {}", config.display(), log.display())
+        let more = if let Self::OursWith(flags) = self { flags } else { "" };
+        format!("{command} -c {} -d 144 -l {} {more}", config.display(), log.display())
     }
 }
 

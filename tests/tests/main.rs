@@ -19,4 +19,5 @@ mod harness;
 mod layers;
 mod million;
 mod page;
+mod schedule;
 mod serve;

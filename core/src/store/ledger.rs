@@ -16,6 +16,8 @@ pub(crate) struct Book {
     pub(crate) domain: u16,
     pub(crate) compat: Compat,
     pub(crate) sources: usize,
+    /// The sources before this one are all settled.
+    pub(crate) settled: usize,
     pub(crate) metrics: usize,
     /// Slots of series that were ever used, and the free ones among them.
     pub(crate) series: usize,
@@ -49,6 +51,7 @@ impl Book {
             domain,
             compat: Compat::V72,
             sources: 0,
+            settled: 0,
             metrics: 0,
             series: 0,
             free_series: Slot::NONE,

@@ -28,6 +28,7 @@ use crate::{
     exposition::{Sample, Tail},
     mapping::{Compat, Family, PcpLine, Rules},
     pcp::Pmid,
+    time::Instant,
 };
 use identity::LAST_CLUSTER;
 use ledger::{Book, Ledger};
@@ -36,6 +37,13 @@ use text::Field;
 /// A source, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceId(pub(crate) Slot);
+
+impl SourceId {
+    /// How many sources were added before it.
+    pub fn place(self) -> usize {
+        self.0.index().unwrap_or_default()
+    }
+}
 
 /// Which request a scrape must follow to be fresh enough for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -47,6 +55,8 @@ pub struct Store<S> {
     storage: S,
     book: Book,
     ticket: u64,
+    /// A source may have come to be wanted since the host asked for those.
+    stirred: bool,
     refused: [u64; Region::COUNT],
 }
 
@@ -55,7 +65,13 @@ impl<S: Storage> Store<S> {
     ///
     /// Where peers may send hostile names, `seed` is a number that they cannot know.
     pub const fn new(storage: S, domain: u16, seed: u64) -> Self {
-        Self { storage, book: Book::new(domain, seed), ticket: 0, refused: [0; Region::COUNT] }
+        Self {
+            storage,
+            book: Book::new(domain, seed),
+            ticket: 0,
+            stirred: false,
+            refused: [0; Region::COUNT],
+        }
     }
 
     /// The rules of this version of PCP hold, from before the first source on.
@@ -105,6 +121,7 @@ impl<S: Storage> Store<S> {
     ///
     /// `labels` are those of the source itself, as exposition text.
     pub fn add_source(&mut self, name: &str, labels: &str, cluster: Option<u16>) -> Result<SourceId, Full> {
+        self.stirred = true;
         self.growing(|ledger| {
             let full = Full(Region::Sources);
             let next = ledger.book.cluster.checked_add(1).filter(|next| *next <= LAST_CLUSTER);
@@ -197,7 +214,7 @@ impl<S: Storage> Store<S> {
     /// The source is no longer there: nobody waits for it, and its values are forgotten; its names, too, where PCP's
     /// version has it so.
     pub fn retire(&mut self, source: SourceId) {
-        self.commit(source, false);
+        self.commit(source, false, Instant::NEVER);
         if let Some(row) = self.source_mut(source) {
             row.gone = true;
         }
@@ -206,12 +223,15 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// The source is there again, and wants a scrape before names are answered.
+    /// The source is there again, or is another, and wants a scrape before names are answered.
     pub fn revive(&mut self, source: SourceId) {
         if let Some(row) = self.source_mut(source) {
             row.gone = false;
             row.finished = 0;
+            row.holds_until = Instant::START;
         }
+        self.book.settled = self.book.settled.min(source.place());
+        self.stirred = true;
     }
 
     /// A ticket for a request that came just now.
@@ -220,11 +240,20 @@ impl<S: Storage> Store<S> {
         Ticket(self.ticket)
     }
 
-    /// A request wants values of `source` that are no older than its ticket.
-    pub fn want(&mut self, source: SourceId, ticket: Ticket) {
-        if let Some(row) = self.source_mut(source) {
+    /// A request wants values of `source` that are no older than its ticket, or what it [holds](Self::commit) at `now`.
+    pub fn want(&mut self, source: SourceId, ticket: Ticket, now: Instant) {
+        let Some(row) = self.source_mut(source) else { return };
+        if now < row.holds_until {
+            row.finished = row.finished.max(ticket.0);
+        } else {
             row.wanted = row.wanted.max(ticket.0);
+            self.stirred = true;
         }
+    }
+
+    /// Whether a source may have come to be wanted since this was asked last: if not, nobody need go through them.
+    pub const fn has_stirred(&mut self) -> bool {
+        core::mem::replace(&mut self.stirred, false)
     }
 
     /// The next source at or after place `from` that a request waits for, or that was never scraped, and that is
@@ -233,7 +262,7 @@ impl<S: Storage> Store<S> {
         let rows = self.storage.lent().sources.get(..self.book.sources)?;
         let at = rows.iter().enumerate().skip(from).find(|(_, row)| {
             let never = row.finished == 0;
-            !row.own && !row.running && !row.gone && (never || row.wanted > row.started)
+            !row.own && !row.running && !row.gone && (never || row.wanted > row.started.max(row.finished))
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
     }
@@ -249,19 +278,27 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// The scrape of `source` ended. The document becomes visible if it came whole; if not, its metrics have no values.
+    /// The scrape of `source` ended. The document becomes visible if it came whole; if not, its metrics have no values,
+    /// and no request that waits by now waits for another try.
+    ///
+    /// Until `holds_until` requests take what is there, values or none, without another scrape.
     ///
     /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
-    pub fn commit(&mut self, source: SourceId, whole: bool) {
+    pub fn commit(&mut self, source: SourceId, whole: bool, holds_until: Instant) {
         if self.ledger().commit(source.0, whole) {
             // What has no room to be remembered stays at hand, and is tried again.
             let _ = self.growing(|ledger| ledger.evict(source.0));
         }
-        if let Some(row) = self.source_mut(source) {
-            row.running = false;
-            row.well = whole;
-            row.finished = row.started.max(1);
-        }
+        let drawn = self.ticket;
+        let Some(row) = self.source_mut(source) else { return };
+        row.running = false;
+        row.well = whole;
+        row.finished = row.finished.max(if whole { row.started } else { drawn }).max(1);
+        row.holds_until = holds_until;
+        self.stirred |= row.wanted > row.finished;
+        let rows = self.storage.lent().sources.get(..self.book.sources).unwrap_or_default();
+        let settled = rows.iter().skip(self.book.settled).take_while(|row| row.is_settled()).count();
+        self.book.settled = self.book.settled.saturating_add(settled);
     }
 
     /// The value of the series that comes next if the document is like the one before: its slot, and where in `line`

@@ -6,6 +6,7 @@ use crate::{
     exposition::LabelSet,
     mapping::{family::Family, instance::Style},
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+    time::Instant,
 };
 
 /// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
@@ -147,6 +148,8 @@ pub struct Source {
     pub(crate) wanted: u64,
     pub(crate) started: u64,
     pub(crate) finished: u64,
+    /// Until then requests take it as it is.
+    pub(crate) holds_until: Instant,
     pub(crate) running: bool,
     pub(crate) gone: bool,
     pub(crate) well: bool,
@@ -171,12 +174,18 @@ impl Source {
         wanted: 0,
         started: 0,
         finished: 0,
+        holds_until: Instant::START,
         running: false,
         gone: false,
         well: false,
         own: false,
         notes: Notes::EMPTY,
     };
+
+    /// Whether names need not wait for a first scrape of it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.finished > 0 || self.gone || self.own
+    }
 }
 
 /// A PCP metric.

@@ -117,7 +117,7 @@ impl<'a> View<'a> {
         SourceId(metric.source)
     }
 
-    /// Whether a source was scraped since that ticket was drawn, or need not be.
+    /// Whether a source was scraped since that ticket was drawn, was held as it was, or need not be scraped.
     pub fn is_fresh(&self, source: SourceId, ticket: Ticket) -> bool {
         self.source(source.0).is_none_or(|s| s.gone || s.own || s.finished >= ticket.0)
     }
@@ -129,7 +129,7 @@ impl<'a> View<'a> {
 
     /// Whether every source has been scraped at least once.
     pub fn is_settled(&self) -> bool {
-        self.sources().all(|s| s.finished > 0 || s.gone || s.own)
+        self.sources().skip(self.book.settled).all(Source::is_settled)
     }
 
     /// The series of a metric at hand, from `slot` on; those of the last documents are among them.

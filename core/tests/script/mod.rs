@@ -44,8 +44,7 @@ pub(crate) const DOMAIN: u16 = 144;
 pub(crate) const CPU_INDOM: u32 = 4096 + 1024;
 pub(crate) const WALL: Timestamp = Timestamp { secs: 1_700_000_000, nanos: 123_456_789 };
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2000);
-pub(crate) const SETTINGS: Settings =
-    Settings { pid: 7, announces_ready: false, patience: PATIENCE, first_patience: PATIENCE };
+pub(crate) const SETTINGS: Settings = Settings { pid: 7, announces_ready: false, patience: PATIENCE };
 
 pub(crate) type Small = Fixed<4, 16, 32, 32, 256, 8192>;
 pub(crate) type AnAgent = Agent<1024>;
@@ -88,7 +87,7 @@ pub(crate) fn scrape<S: Storage>(
     }
     document.finish(store, &mut |r| refused.push(r));
     let stats = *document.stats();
-    store.commit(source, text.is_some());
+    store.commit(source, text.is_some(), Instant::START);
     assert_eq!((stats.refused, stats.first_refused), (refused.len() as u64, refused.first().copied()));
     (refused, stats.samples)
 }

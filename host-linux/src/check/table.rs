@@ -104,6 +104,7 @@ mod tests {
     use pmbridge_core::mapping::Plain;
     use pmbridge_core::role::document::Document;
     use pmbridge_core::store::Store;
+    use pmbridge_core::time::Instant;
 
     fn table(text: &str) -> String {
         let mut store = Store::new(Memory::new(100, 100), 144, 0);
@@ -112,7 +113,7 @@ mod tests {
         store.begin(source);
         let mut document = Document::new(source, vec![0; 1000], Plain);
         document.feed(&mut store, text.as_bytes(), &mut |refused| panic!("{refused}"));
-        store.commit(source, true);
+        store.commit(source, true, Instant::START);
         let mut out = Vec::new();
         print(&mut out, store.view()).unwrap();
         String::from_utf8(out).unwrap()

@@ -60,8 +60,9 @@ const TIMEOUT: Flag = Flag {
     long: "timeout",
     short: Some('t'),
     takes: Some("SECONDS"),
-    help: "How long a scrape may take as a whole (2). Metrics of a source that has not answered by then give \
-           'Try again', the others are there. pmcd itself waits 5 seconds.",
+    help: "How long a scrape may take as a whole (2), 4.4 at most, for pmcd waits 5 seconds. Metrics of a source that \
+           has not answered by then give 'Try again', the others are there. One that has sent 1M and goes on \
+           sending may take 4.4 seconds.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())
@@ -72,9 +73,33 @@ const REFRESH: Flag = Flag {
     long: "refresh",
     short: Some('R'),
     takes: Some("SECONDS"),
-    help: "How often a source that did not answer is asked again in the background (10).",
+    help: "A source that did not answer is asked again in the background after 1 second, 2, 4 and so on, up to this \
+           (10). Until it answers its metrics give 'Try again' at once.",
     set: |o, v| {
         o.refresh = seconds(v)?;
+        Ok(())
+    },
+};
+
+const MAX_AGE: Flag = Flag {
+    long: "max-age",
+    short: None,
+    takes: Some("SECONDS"),
+    help: "Answer with values up to this old instead of scraping anew (0: each fetch scrapes the sources that it names).",
+    set: |o, v| {
+        o.max_age = age(v)?;
+        Ok(())
+    },
+};
+
+const MAX_CONNECTIONS: Flag = Flag {
+    long: "max-connections",
+    short: None,
+    takes: Some("N"),
+    help: "Have at most N connections to endpoints open (as many as the limit of open files leaves room for). Beyond \
+           it idle ones are closed, and scrapes wait for one another.",
+    set: |o, v| {
+        o.limits.connections = size(v)?;
         Ok(())
     },
 };
@@ -207,6 +232,7 @@ pub(super) const PMDA: Command = Command {
         },
         TIMEOUT,
         REFRESH,
+        MAX_AGE,
         USER,
         Flag {
             long: "ready",
@@ -224,6 +250,7 @@ pub(super) const PMDA: Command = Command {
         MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
+        MAX_CONNECTIONS,
         DEBUG,
     ],
     run: Invocation::Pmda,
@@ -252,6 +279,7 @@ const SERVE: Command = Command {
         NOSORT,
         TIMEOUT,
         REFRESH,
+        MAX_AGE,
         USER,
         Flag {
             long: "max-clients",
@@ -268,6 +296,7 @@ const SERVE: Command = Command {
         MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
+        MAX_CONNECTIONS,
         DEBUG,
     ],
     run: Invocation::Serve,
@@ -332,6 +361,11 @@ fn seconds(value: &OsString) -> Result<Duration, &'static str> {
     let why = "a number of seconds above 0";
     let seconds = number(value, why)?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or(why)
+}
+
+fn age(value: &OsString) -> Result<Duration, &'static str> {
+    let why = "a number of seconds";
+    Duration::try_from_secs_f64(number(value, why)?).map_err(|_| why)
 }
 
 /// A count above 0, with K, M or G for powers of 1024.

@@ -136,7 +136,6 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         pid: black_box(1),
         announces_ready: black_box(true),
         patience,
-        first_patience: patience,
     });
     let mut collector = Collector::<256, 2>::new(patience);
     let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160], Plain), black_box(1000));
@@ -156,7 +155,7 @@ fn every_role(input: &[u8], output: &mut [u8]) {
             black_box(refused);
         });
         document.finish(&mut store, &mut |_| {});
-        store.commit(source, black_box(true));
+        store.commit(source, black_box(true), black_box(now));
         black_box((store.refused(Region::Text), document.stats(), store.text_len()));
     }
     store.retire(source);
