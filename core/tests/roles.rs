@@ -495,7 +495,7 @@ fn a_source_that_is_held_is_answered_as_it_is() {
     scrape(&mut store, other, Some("up 4\n"), 100);
     store.commit(other, false, until(50));
     store.begin(other);
-    let mut document = Document::new(other, [0u8; 64]);
+    let mut document = Document::new(other, [0u8; 64], Plain);
     document.feed(&mut store, b"up 5\n", &mut |_| {});
     document.finish(&mut store, &mut |_| {});
     store.commit(other, true, until(90));
