@@ -10,6 +10,7 @@ pub mod instance;
 pub mod kind;
 pub mod name;
 pub mod pcpline;
+pub mod rules;
 pub mod unit;
 
 pub use family::Family;
