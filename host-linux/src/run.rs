@@ -25,7 +25,7 @@ use crate::own::{self, Own};
 use crate::peer::{Fate, Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
-use crate::sources::{Changes, Directory, Source};
+use crate::sources::{Changes, Directory, Origin, Source};
 use crate::target::{Outcome, Target};
 use crate::url::Url;
 use crate::watch::Watch;
@@ -194,7 +194,8 @@ impl Host {
     fn turn(&mut self) -> bool {
         self.accept();
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
-        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
+        let asks = self.peers.iter().flatten().any(|p| p.ready);
+        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
         self.tell();
@@ -226,8 +227,11 @@ impl Host {
         let now = self.now();
         let targets = self.targets.iter().flat_map(|t| [t.deadline, t.retry]);
         let peers = self.peers.iter().flatten().map(Peer::deadline);
-        let next = targets.chain(peers).flatten().min()?;
-        Some(std::time::Duration::from_millis(next.saturating_since(now).millis().saturating_add(1)))
+        let next = targets.chain(peers).flatten().min();
+        let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
+        let watch = self.directory.as_ref().and_then(|(_, watch)| watch.wait());
+        let wait = next.into_iter().chain(watch).min()?;
+        Some(wait.saturating_add(std::time::Duration::from_millis(1)))
     }
 
     /// Logs a warning about a peer, each sort once a minute: whoever connects could fill the log otherwise.
@@ -376,7 +380,9 @@ impl Host {
         let first = target.totals.scrapes == 0;
         target.totals.scrapes = target.totals.scrapes.saturating_add(1);
         target.deadline = Some(now.saturating_add(if first { limit.max(FIRST_SCRAPE) } else { limit }));
-        if matches!(target.source.url, Url::File(_)) {
+        if let Origin::Script(_) = target.source.origin {
+            self.end(place, Outcome::Failed("scripts are not supported yet".into()));
+        } else if let Origin::Url(Url::File(_)) = target.source.origin {
             let mut cx = Context { store: &mut self.store, now, wall };
             let outcome = target.read_file(&mut cx, &self.options.limits);
             self.end(place, outcome);
@@ -390,7 +396,7 @@ impl Host {
     fn reach(&mut self, place: usize) {
         let Some(target) = self.targets.get_mut(place) else { return };
         if !target.has_address() {
-            let Url::Http(http) = &target.source.url else { return };
+            let Origin::Url(Url::Http(http)) = &target.source.origin else { return };
             let Some(address) = self.resolver.resolve(place, &http.host, http.port) else { return };
             target.resolved(vec![address]);
         }
@@ -411,6 +417,10 @@ impl Host {
         let Some(target) = self.targets.get_mut(place) else { return };
         target.abandon_unless(matches!(outcome, Outcome::Done(_)));
         target.deadline = None;
+        for name in target.source.filter.excluded() {
+            let (root, source) = (&self.options.root, &target.source.name);
+            self.log.info(format_args!("Metric {root}.{source}.{name} excluded by config filters"));
+        }
         let (complaint, whole) = match outcome {
             Outcome::Done(stats) => {
                 target.totals.samples = target.totals.samples.saturating_add(stats.samples);
@@ -453,8 +463,8 @@ impl Host {
     fn rescan(&mut self) {
         let Some((directory, watch)) = &mut self.directory else { return };
         let began = Clock::now();
-        let changes = directory.scan();
-        if let Err(error) = watch.add(&changes.directories) {
+        let changes = directory.scan(&watch.unfinished());
+        if let Err(error) = watch.add(&changes.directories, &changes.targets) {
             self.log.warning(format_args!("{}: changes may go unseen: {error}", directory.path().display()));
         }
         changes.log_notices(&self.log);
@@ -463,6 +473,7 @@ impl Host {
         }
         let seconds = began.elapsed().as_secs_f64();
         let entries = changes.entries;
+        self.log.debug(format_args!("{} config entries were read again", changes.read));
         self.log.info(format_args!(
             "Config change detected, traversed {entries} config entries in {seconds:.4} s, rescanning ..."
         ));
@@ -520,8 +531,16 @@ fn seed() -> u64 {
 /// The labels that all metrics of a source share, as exposition text. User and password are not among them.
 fn labels(source: &Source) -> String {
     let machine = host_name();
-    let (host, name, url) = (source.url.hostname(&machine), &source.name, source.url.to_string());
-    format!("hostname=\"{}\",source=\"{}\",url=\"{}\"", escaped(host), escaped(name), escaped(&url))
+    let name = escaped(&source.name);
+    match &source.origin {
+        Origin::Url(url) => {
+            let host = escaped(url.hostname(&machine));
+            format!("hostname=\"{host}\",source=\"{name}\",url=\"{}\"", escaped(&url.to_string()))
+        }
+        Origin::Script(path) => {
+            format!("script=\"{}\",source=\"{name}\"", escaped(&path.display().to_string()))
+        }
+    }
 }
 
 /// A text as it stands between the quotes of an exposition.

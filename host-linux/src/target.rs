@@ -22,7 +22,7 @@ use pmbridge_core::{
 use crate::conn::{Flow, Tx, Window, receive, send};
 use crate::limits::Limits;
 use crate::memory::Memory;
-use crate::sources::Source;
+use crate::sources::{Origin, Source};
 use crate::url::Url;
 
 /// What all scrapes of a target added up to.
@@ -81,7 +81,7 @@ pub(crate) struct Target {
 impl Target {
     /// A target that nothing was asked of yet.
     pub(crate) fn new(id: SourceId, source: Source) -> Self {
-        let request = request(&source.url);
+        let request = request(&source);
         Self {
             id,
             source,
@@ -105,7 +105,7 @@ impl Target {
 
     /// The source has another URL from now on.
     pub(crate) fn change(&mut self, source: Source) {
-        self.request = request(&source.url);
+        self.request = request(&source);
         self.source = source;
         self.stream = None;
         self.addresses.clear();
@@ -118,7 +118,7 @@ impl Target {
 
     /// Takes the document of a `file://` source.
     pub(crate) fn read_file(&mut self, cx: &mut Context<'_, Memory>, limits: &Limits) -> Outcome {
-        let Url::File(path) = &self.source.url else { return Outcome::Pending };
+        let Origin::Url(Url::File(path)) = &self.source.origin else { return Outcome::Pending };
         let open = || -> io::Result<File> {
             // A FIFO would stop the loop.
             if !std::fs::metadata(path)?.is_file() {
@@ -229,7 +229,7 @@ impl Target {
 
     /// How it is called in the log.
     pub(crate) fn label(&self) -> String {
-        let mut url = self.source.url.to_string();
+        let mut url = self.source.origin.to_string();
         if let Some((at, _)) = url.char_indices().nth(200) {
             url.truncate(at);
             url.push_str("...");
@@ -300,9 +300,13 @@ fn explain(error: scraper::Error) -> String {
     error.to_string()
 }
 
-fn request(url: &Url) -> Rc<[u8]> {
-    let Url::Http(http) = url else { return Rc::new([]) };
-    let headers = http.authorization();
+fn request(source: &Source) -> Rc<[u8]> {
+    let Origin::Url(Url::Http(http)) = &source.origin else { return Rc::new([]) };
+    // A field that the configuration gives is not said twice.
+    let given = source.headers.lines().any(|line| {
+        line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Authorization"))
+    });
+    let headers = format!("{}{}", if given { String::new() } else { http.authorization() }, source.headers);
     let get = Get { host: &http.authority, path: &http.path, headers: &headers, keep_alive: true };
     let mut counter = Writer::counter();
     get.emit(&mut counter);
