@@ -246,11 +246,8 @@ fn fitting(patterns: &[String]) -> (RegexSet, usize) {
     let (mut good, mut tried) = ((RegexSet::empty(), 0), patterns.len());
     let mut over = patterns.len().saturating_add(1);
     while let Some(first) = patterns.get(..tried) {
-        let set = RegexSetBuilder::new(first)
-            .unicode(false)
-            .size_limit(MOST_BYTES)
-            .nest_limit(MOST_NESTED)
-            .build();
+        let set =
+            RegexSetBuilder::new(first).unicode(false).size_limit(MOST_BYTES).nest_limit(MOST_NESTED).build();
         match set {
             Ok(set) => good = (set, tried),
             Err(_) => over = tried,
@@ -269,11 +266,7 @@ fn anchored(pattern: &str) -> String {
 }
 
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(MOST_PATTERN_BYTES)
-        .nest_limit(MOST_NESTED)
-        .build()
+    RegexBuilder::new(pattern).unicode(false).size_limit(MOST_PATTERN_BYTES).nest_limit(MOST_NESTED).build()
 }
 
 /// What is wrong with a pattern, on one line.
@@ -433,10 +426,7 @@ mod tests {
         for (text, want) in [
             ("", "it takes a pattern, type, instance domain, semantics and units"),
             ("a u32 x", "it takes a pattern, type, instance domain, semantics and units"),
-            (
-                "a U32 x counter",
-                "'U32' is no type: 32, u32, 64, u64, float, double, string, aggregate",
-            ),
+            ("a U32 x counter", "'U32' is no type: 32, u32, 64, u64, float, double, string, aggregate"),
             ("a u32 x count", "'count' is no semantics: counter, instant, discrete"),
             ("a u32 x counter rubbish", "'rubbish' are no units"),
             (

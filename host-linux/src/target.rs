@@ -303,9 +303,10 @@ fn explain(error: scraper::Error) -> String {
 fn request(source: &Source) -> Rc<[u8]> {
     let Origin::Url(Url::Http(http)) = &source.origin else { return Rc::new([]) };
     // A field that the configuration gives is not said twice.
-    let given = source.headers.lines().any(|line| {
-        line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Authorization"))
-    });
+    let given = source
+        .headers
+        .lines()
+        .any(|line| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Authorization")));
     let headers = format!("{}{}", if given { String::new() } else { http.authorization() }, source.headers);
     let get = Get { host: &http.authority, path: &http.path, headers: &headers, keep_alive: true };
     let mut counter = Writer::counter();

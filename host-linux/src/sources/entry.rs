@@ -52,9 +52,9 @@ impl Entry {
         for (number, line) in lines {
             let read = match line.split_once(':') {
                 Some(("HEADER", rest)) => fields.read(rest).map_err(|why| Trouble::Line(HEADER, why.into())),
-                Some(("FILTER", rest)) => Rule::filter(rest)
-                    .map(|rule| rules.push(rule))
-                    .map_err(|why| Trouble::Line(FILTER, why)),
+                Some(("FILTER", rest)) => {
+                    Rule::filter(rest).map(|rule| rules.push(rule)).map_err(|why| Trouble::Line(FILTER, why))
+                }
                 Some(("METADATA", rest)) => Rule::metadata(rest)
                     .map(|rule| rules.push(rule))
                     .map_err(|why| Trouble::Line(METADATA, why)),
