@@ -229,7 +229,9 @@ impl Host {
         let peers = self.peers.iter().flatten().map(Peer::deadline);
         let next = targets.chain(peers).flatten().min();
         let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
-        let watch = self.directory.as_ref().and_then(|(_, watch)| watch.wait());
+        // Nobody looks at the directory while an answer is half out.
+        let busy = self.peers.iter().flatten().any(Peer::is_busy);
+        let watch = self.directory.as_ref().filter(|_| !busy).and_then(|(_, watch)| watch.wait());
         let wait = next.into_iter().chain(watch).min()?;
         Some(wait.saturating_add(std::time::Duration::from_millis(1)))
     }

@@ -230,3 +230,189 @@ const LOOK: Duration = Duration::from_secs(1);
 const BURST: Duration = Duration::from_millis(50);
 /// After how long a file that is still open for writing is read nevertheless.
 const WRITING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::thread::sleep;
+
+    use super::*;
+
+    /// A watched directory that is gone after the test.
+    struct Watching {
+        path: PathBuf,
+        watch: Watch,
+    }
+
+    impl Watching {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("pmbridge-watch-{test}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self { path, watch: Watch::new().unwrap() }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.path.join(name)
+        }
+
+        fn add(&mut self, names: &[&str]) {
+            let all: Vec<_> = names.iter().map(|name| self.at(name)).collect();
+            self.watch.add(&[vec![self.path.clone()], all].concat(), &[]).unwrap();
+            self.watch.has_changed(true);
+        }
+
+        /// Whether this is a change to who asks at once.
+        fn sees(&mut self, what: impl FnOnce(&Path)) -> bool {
+            self.add(&["sub", "moved"]);
+            what(&self.path);
+            self.watch.has_changed(true)
+        }
+    }
+
+    impl Drop for Watching {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn every_change_is_seen_at_once_and_reading_is_none() {
+        let mut dir = Watching::new("changes");
+        assert!(dir.sees(|at| fs::write(at.join("a.url"), "x").unwrap()));
+        assert!(!dir.sees(|at| drop(fs::read(at.join("a.url")).unwrap())));
+        assert!(dir.sees(|at| fs::write(at.join("a.url"), "y").unwrap()), "edited in place");
+        assert!(dir.sees(|at| mode(&at.join("a.url"), 0o755)), "made executable");
+        assert!(dir.sees(|at| fs::rename(at.join("a.url"), at.join("b.url")).unwrap()));
+        assert!(dir.sees(|at| fs::hard_link(at.join("b.url"), at.join("c.url")).unwrap()));
+        assert!(dir.sees(|at| symlink("nowhere", at.join("d.url")).unwrap()));
+        assert!(dir.sees(|at| fs::remove_file(at.join("d.url")).unwrap()));
+        assert!(dir.sees(|at| fs::remove_dir_all(at).unwrap()));
+    }
+
+    #[test]
+    fn directories_that_come_move_and_go_are_watched_with_all_below() {
+        let mut dir = Watching::new("directories");
+        assert!(dir.sees(|at| fs::create_dir(at.join("sub")).unwrap()));
+        assert!(dir.sees(|at| fs::write(at.join("sub/a.url"), "x").unwrap()));
+        assert!(dir.sees(|at| fs::rename(at.join("sub"), at.join("moved")).unwrap()));
+        assert!(dir.sees(|at| fs::write(at.join("moved/b.url"), "x").unwrap()));
+        assert!(dir.sees(|at| fs::create_dir(at.join("sub")).unwrap()));
+        assert!(dir.sees(|at| fs::write(at.join("sub/a.url"), "x").unwrap()));
+        assert!(dir.sees(|at| fs::remove_dir_all(at.join("sub")).unwrap()));
+        assert!(dir.sees(|at| fs::create_dir(at.join("sub")).unwrap()));
+        assert!(dir.sees(|at| fs::write(at.join("sub/a.url"), "x").unwrap()));
+    }
+
+    #[test]
+    fn a_file_replaced_by_a_rename_is_seen_and_never_unfinished() {
+        let mut dir = Watching::new("replaced");
+        let (file, new) = (dir.at("a.url"), dir.at(".a.url.tmp"));
+        fs::write(&file, "x").unwrap();
+        assert!(!dir.sees(|_| fs::write(&new, "y").unwrap()), "a dotfile");
+        assert!(dir.sees(|_| fs::rename(&new, &file).unwrap()));
+        assert_eq!(dir.watch.unfinished(), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_file_is_left_alone_until_it_is_closed() {
+        let mut dir = Watching::new("open");
+        let path = dir.at("a.url");
+        dir.add(&[]);
+        let mut file = fs::File::create(&path).unwrap();
+        assert!(!dir.watch.has_changed(true), "created");
+        file.write_all(b"http://h").unwrap();
+        // As `cp -p` does.
+        file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(!dir.watch.has_changed(true), "half written");
+        assert_eq!(dir.watch.unfinished(), BTreeSet::from([path.clone()]));
+        assert!(dir.watch.wait().is_some_and(|wait| wait <= WRITING));
+        drop(file);
+        assert!(dir.watch.has_changed(true) && dir.watch.unfinished().is_empty());
+        // Also one that was there, and others change meanwhile.
+        let mut file = fs::File::create(&path).unwrap();
+        file.write_all(b"http://h").unwrap();
+        fs::write(dir.at("b.url"), "x").unwrap();
+        assert!(dir.watch.has_changed(true));
+        assert_eq!(dir.watch.unfinished(), BTreeSet::from([path]));
+        sleep(WRITING);
+        assert!(dir.watch.has_changed(true) && dir.watch.unfinished().is_empty(), "never closed");
+        drop(file);
+    }
+
+    #[test]
+    fn a_burst_is_looked_at_once_unless_somebody_asks() {
+        let mut dir = Watching::new("burst");
+        dir.add(&[]);
+        sleep(BURST);
+        let mut looks = 0;
+        let began = Instant::now();
+        for n in 0..300 {
+            fs::write(dir.at(&format!("s{n}.url")), "x").unwrap();
+            looks += u128::from(dir.watch.has_changed(false));
+        }
+        let most = 2 + began.elapsed().as_millis() / BURST.as_millis();
+        assert!((1..=most).contains(&looks), "{looks} of {most}");
+        fs::write(dir.at("s0.url"), "x").unwrap();
+        assert!(dir.watch.has_changed(true), "asked");
+        fs::write(dir.at("s0.url"), "x").unwrap();
+        assert!(!dir.watch.has_changed(false), "not asked");
+        let wait = dir.watch.wait().unwrap();
+        assert!(wait <= BURST);
+        sleep(wait);
+        assert!(dir.watch.has_changed(false) && dir.watch.wait().is_none());
+    }
+
+    #[test]
+    fn files_elsewhere_are_seen_and_their_neighbours_are_not() {
+        let (mut dir, elsewhere) = (Watching::new("here"), Watching::new("elsewhere"));
+        let target = elsewhere.at("a.url");
+        fs::write(&target, "x").unwrap();
+        let mut sees = |what: &dyn Fn()| {
+            dir.watch.add(std::slice::from_ref(&dir.path), &[target.clone(), "/nowhere/x".into()]).unwrap();
+            dir.watch.has_changed(true);
+            what();
+            dir.watch.has_changed(true)
+        };
+        assert!(sees(&|| fs::write(&target, "y").unwrap()));
+        assert!(!sees(&|| fs::write(elsewhere.at("b"), "y").unwrap()));
+        assert!(sees(&|| fs::rename(elsewhere.at("b"), &target).unwrap()));
+        assert!(sees(&|| fs::remove_file(&target).unwrap()));
+        assert!(!sees(&|| {}));
+    }
+
+    #[test]
+    fn a_queue_that_overflows_is_a_change_and_all_is_watched_anew() {
+        let mut dir = Watching::new("overflow");
+        dir.add(&[]);
+        let (a, b) = (dir.at("a.url"), dir.at("b.url"));
+        fs::write(&a, "x").unwrap();
+        let most: usize =
+            fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+        for _ in 0..most {
+            fs::rename(&a, &b).unwrap();
+            fs::rename(&b, &a).unwrap();
+        }
+        assert!(dir.watch.has_changed(true) && dir.watch.known.is_empty());
+        assert!(dir.sees(|_| fs::rename(&a, &b).unwrap()));
+    }
+
+    #[test]
+    fn a_directory_that_was_just_found_or_is_missing_counts_as_changed() {
+        let mut dir = Watching::new("late");
+        fs::remove_dir_all(&dir.path).unwrap();
+        let here = [dir.path.clone()];
+        dir.watch.add(&here, &[]).unwrap();
+        assert!(!dir.watch.has_changed(true));
+        sleep(dir.watch.wait().unwrap());
+        assert!(dir.watch.has_changed(true));
+        fs::create_dir_all(&dir.path).unwrap();
+        dir.watch.add(&here, &[]).unwrap();
+        assert!(dir.watch.has_changed(true) && !dir.watch.has_changed(true));
+    }
+}

@@ -339,7 +339,7 @@ fn lines(mut seed: u64) -> Vec<u8> {
     for _ in 0..next() {
         match PIECES.get(next()) {
             Some(piece) => out.extend_from_slice(piece),
-            None => out.push(u8::try_from(next() * 4).unwrap()),
+            None => out.push(u8::try_from(next().wrapping_mul(4)).unwrap()),
         }
     }
     out
