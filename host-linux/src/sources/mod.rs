@@ -251,7 +251,7 @@ impl<'a> Look<'a> {
             Ok(meta) => meta,
             Err(error) => {
                 if is_url {
-                    self.say(path, Trouble::Unreadable(error.to_string()));
+                    self.say(path, Trouble::unreadable(&error));
                 }
                 return None;
             }
@@ -307,7 +307,7 @@ impl<'a> Look<'a> {
                 }
                 Err(error) => {
                     self.mark_unread(name);
-                    self.say(path, Trouble::Unreadable(error.to_string()));
+                    self.say(path, Trouble::unreadable(&error));
                     return None;
                 }
             },

@@ -1,6 +1,7 @@
 //! A notice says what is wrong with a file or a line of it. It costs that file or that line; the rest goes on.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::log::Level;
@@ -35,6 +36,17 @@ pub(super) enum Trouble {
     Line(&'static str, String),
     /// A line without a keyword: the source's URL, its first word, and whether it would be one otherwise spelt.
     Entry { url: String, word: String, almost: bool },
+}
+
+impl Trouble {
+    /// What the system says, and what to do about it.
+    pub(super) fn unreadable(error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied => "; the user that pmbridge runs as (-u) must be let in",
+            _ => "",
+        };
+        Self::Unreadable(format!("{error}{hint}"))
+    }
 }
 
 impl Notice {

@@ -37,7 +37,7 @@ impl Walk {
         if let Err(error) = self.list(directory) {
             // What was removed as we looked is gone, not unreadable; the top must be there.
             if error.kind() != io::ErrorKind::NotFound || self.directories.len() == 1 {
-                self.notices.push(Notice::file(directory, Trouble::Unreadable(error.to_string())));
+                self.notices.push(Notice::file(directory, Trouble::unreadable(&error)));
                 self.unread.push(directory.into());
             }
         }
