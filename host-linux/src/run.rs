@@ -210,7 +210,8 @@ impl Host {
     fn turn(&mut self) -> bool {
         self.accept();
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
-        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
+        let asks = self.peers.iter().flatten().any(|peer| peer.ready);
+        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
         self.tell();
@@ -241,8 +242,13 @@ impl Host {
         let now = self.now();
         let lines = self.paused_until.filter(|_| !self.wanted.is_empty() || !self.sick.is_empty());
         let peers = self.peers.iter().flatten().filter_map(Peer::deadline);
-        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min()?;
-        Some(std::time::Duration::from_millis(next.saturating_since(now).millis().saturating_add(1)))
+        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min();
+        let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
+        // Nobody looks at the directory while an answer is half out.
+        let busy = self.peers.iter().flatten().any(Peer::is_busy);
+        let watch = self.directory.as_ref().filter(|_| !busy).and_then(|(_, watch)| watch.wait());
+        let wait = next.into_iter().chain(watch).min()?;
+        Some(wait.saturating_add(std::time::Duration::from_millis(1)))
     }
 
     fn now(&self) -> Instant {

@@ -47,7 +47,7 @@ impl Rules for Plain {
     }
 }
 
-impl<R: Rules + ?Sized> Rules for &R {
+impl<P: core::ops::Deref<Target: Rules>> Rules for P {
     fn takes(&self, name: &str) -> bool {
         (**self).takes(name)
     }

@@ -36,9 +36,9 @@ const CONFIG: Flag = Flag {
     long: "config",
     short: Some('c'),
     takes: Some("DIR"),
-    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line (http:// or file://), \
-           and its name below DIR is the source's name. pmda: config.d unless given; a relative DIR is below \
-           $PCP_PMDAS_DIR/ROOT.",
+    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line, and each executable \
+           file is a script that prints its document; the name below DIR is the source's name. See CONFIGURATION in \
+           pmbridge(1). pmda: config.d unless given; a relative DIR is below $PCP_PMDAS_DIR/ROOT.",
     set: |o, v| {
         o.config = Some(v.into());
         Ok(())
