@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant as Clock, SystemTime};
 
@@ -25,9 +26,8 @@ use crate::own::{self, Own};
 use crate::peer::{Fate, Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
-use crate::sources::{Changes, Directory, Source};
-use crate::target::{Outcome, Target};
-use crate::url::Url;
+use crate::sources::{Changes, Directory, Origin, Source};
+use crate::target::{Means, Outcome, Target};
 use crate::watch::Watch;
 
 /// Everything that one run of `pmda` or `serve` has.
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     poll: Poll,
     resolver: Resolver,
     signals: Signals,
+    children: Signals,
+    means: Rc<Means>,
     store: Store<Memory>,
     targets: Vec<Target>,
     peers: Vec<Option<Peer>>,
@@ -57,7 +59,9 @@ impl Host {
     pub(crate) fn new(options: Options, log: Log) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        let signals = Signals::of_end(poll.registry(), SIGNALS)?;
+        let children = Signals::of_children(poll.registry(), CHILDREN)?;
+        let means = Means::new(poll.registry(), options.limits)?;
         let mut store = Store::new(Memory::new(options.limits.series), options.domain, seed());
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
@@ -67,6 +71,8 @@ impl Host {
             poll,
             resolver: Resolver::new(waker),
             signals,
+            children,
+            means,
             store,
             targets: Vec::new(),
             peers: Vec::new(),
@@ -113,7 +119,8 @@ impl Host {
         match self.store.add_source(&source.name, &labels(&source), cluster) {
             Ok(id) => {
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
-                self.targets.push(Target::new(id, source));
+                let token = Token(TARGETS.saturating_add(self.targets.len()));
+                self.targets.push(Target::new(id, source, token, Rc::clone(&self.means)));
             }
             Err(full) => self.log.error(format_args!("{}: ignored, {full}", source.name)),
         }
@@ -175,10 +182,19 @@ impl Host {
                         return Ok(());
                     }
                     LISTENER => self.accepting = true,
-                    SIGNALS | WAKER | WATCH => {}
+                    CHILDREN if self.children.has_come() => self.wake_scripts(),
+                    SIGNALS | CHILDREN | WAKER | WATCH => {}
                     Token(token) => self.wake(token),
                 }
             }
+        }
+    }
+
+    /// A child has ended: whose it was, and whose turn it is, they know themselves.
+    fn wake_scripts(&mut self) {
+        self.means.scripts.borrow_mut().reap();
+        for target in &mut self.targets {
+            target.ready |= target.is_script();
         }
     }
 
@@ -309,13 +325,12 @@ impl Host {
         while let Some(answer) = self.resolver.answer() {
             let Some(target) = self.targets.get_mut(answer.key) else { continue };
             match answer.addresses {
-                Ok(addresses) if target.is_running() => {
+                // Of a scrape that was given up since, or went elsewhere.
+                _ if !target.awaits(&answer.host, answer.port) => {}
+                Ok(addresses) => {
                     target.resolved(addresses);
                     self.connect(answer.key);
                 }
-                // Of a scrape that was given up since.
-                _ if !target.is_running() => {}
-                Ok(_) => {}
                 Err(error) => self.end(answer.key, Outcome::Failed(format!("cannot be resolved: {error}"))),
             }
         }
@@ -328,10 +343,7 @@ impl Host {
                 match target.pump(&mut cx) {
                     Outcome::Pending => {}
                     Outcome::Unreached => self.reach(place),
-                    Outcome::More => {
-                        target.ready = true;
-                        more = true;
-                    }
+                    Outcome::More => more = true,
                     outcome => {
                         self.end(place, outcome);
                         more = true;
@@ -341,7 +353,8 @@ impl Host {
             }
             let Some(target) = self.targets.get_mut(place) else { continue };
             if target.deadline.is_some_and(|by| now >= by) {
-                self.end(place, Outcome::Failed("no whole document within the time limit (-t)".into()));
+                let why = target.overdue();
+                self.end(place, Outcome::Failed(why));
                 more = true;
             }
         }
@@ -376,12 +389,11 @@ impl Host {
         let first = target.totals.scrapes == 0;
         target.totals.scrapes = target.totals.scrapes.saturating_add(1);
         target.deadline = Some(now.saturating_add(if first { limit.max(FIRST_SCRAPE) } else { limit }));
-        if matches!(target.source.url, Url::File(_)) {
-            let mut cx = Context { store: &mut self.store, now, wall };
-            let outcome = target.read_file(&mut cx, &self.options.limits);
-            self.end(place, outcome);
-        } else if target.begin(&self.options.limits) {
-            self.reach(place);
+        let mut cx = Context { store: &mut self.store, now, wall };
+        match target.begin(&mut cx) {
+            Outcome::Pending | Outcome::More => {}
+            Outcome::Unreached => self.reach(place),
+            outcome => self.end(place, outcome),
         }
         true
     }
@@ -390,8 +402,8 @@ impl Host {
     fn reach(&mut self, place: usize) {
         let Some(target) = self.targets.get_mut(place) else { return };
         if !target.has_address() {
-            let Url::Http(http) = &target.source.url else { return };
-            let Some(address) = self.resolver.resolve(place, &http.host, http.port) else { return };
+            let Some((host, port)) = target.endpoint() else { return };
+            let Some(address) = self.resolver.resolve(place, host, port) else { return };
             target.resolved(vec![address]);
         }
         self.connect(place);
@@ -399,8 +411,7 @@ impl Host {
 
     fn connect(&mut self, place: usize) {
         let Some(target) = self.targets.get_mut(place) else { return };
-        let token = Token(TARGETS.saturating_add(place));
-        if let Err(error) = target.connect(self.poll.registry(), token) {
+        if let Err(error) = target.connect() {
             self.end(place, Outcome::Failed(format!("cannot be connected: {error}")));
         }
     }
@@ -411,6 +422,10 @@ impl Host {
         let Some(target) = self.targets.get_mut(place) else { return };
         target.abandon_unless(matches!(outcome, Outcome::Done(_)));
         target.deadline = None;
+        for remark in target.remarks() {
+            self.log.info(format_args!("{}: stderr: {remark}", target.label()));
+        }
+        let is_script = matches!(target.source.origin, Origin::Script(_));
         let (complaint, whole) = match outcome {
             Outcome::Done(stats) => {
                 target.totals.samples = target.totals.samples.saturating_add(stats.samples);
@@ -447,6 +462,10 @@ impl Host {
             target.complaint = complaint;
         }
         target.up = whole;
+        if is_script {
+            // Another may have its turn.
+            self.wake_scripts();
+        }
     }
 
     /// Takes what the directory of sources has become.
@@ -519,8 +538,15 @@ fn seed() -> u64 {
 
 /// The labels that all metrics of a source share, as exposition text. User and password are not among them.
 fn labels(source: &Source) -> String {
+    let url = match &source.origin {
+        Origin::Url(url) => url,
+        Origin::Script(path) => {
+            let path = escaped(&path.to_string_lossy());
+            return format!("script=\"{path}\",source=\"{}\"", escaped(&source.name));
+        }
+    };
     let machine = host_name();
-    let (host, name, url) = (source.url.hostname(&machine), &source.name, source.url.to_string());
+    let (host, name, url) = (url.hostname(&machine), &source.name, url.to_string());
     format!("hostname=\"{}\",source=\"{}\",url=\"{}\"", escaped(host), escaped(name), escaped(&url))
 }
 
@@ -537,6 +563,7 @@ const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 const WATCH: Token = Token(2);
 const LISTENER: Token = Token(3);
+const CHILDREN: Token = Token(4);
 /// Peers come from this token on, targets far behind them.
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;

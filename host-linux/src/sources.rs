@@ -23,7 +23,27 @@ pub(crate) struct Source {
     /// Its name, which starts the names of its metrics.
     pub(crate) name: String,
     /// Where its document is.
-    pub(crate) url: Url,
+    pub(crate) origin: Origin,
+    /// Further fields of the request, each a line with its CR LF. They may be secret.
+    pub(crate) headers: String,
+}
+
+/// Where a source's document comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A server, or a file.
+    Url(Url),
+    /// A program that prints it.
+    Script(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(f),
+            Self::Script(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// A directory of sources, and what was in it at the last look.
@@ -31,7 +51,7 @@ pub(crate) struct Source {
 pub(crate) struct Directory {
     path: PathBuf,
     sorted: bool,
-    known: BTreeMap<String, Url>,
+    known: BTreeMap<String, Source>,
     said: BTreeSet<Notice>,
 }
 
@@ -92,9 +112,9 @@ impl Directory {
         for path in &walk.files {
             let Some(source) = read(&self.path, path, &mut names, &mut walk.notices) else { continue };
             found.insert(source.name.clone());
-            match self.known.insert(source.name.clone(), source.url.clone()) {
+            match self.known.insert(source.name.clone(), source.clone()) {
                 None => changes.added.push(source),
-                Some(url) if url != source.url => changes.changed.push(source),
+                Some(known) if known != source => changes.changed.push(source),
                 Some(_) => {}
             }
         }
@@ -207,12 +227,12 @@ fn read<'a>(
         return None;
     }
     let claim = names.entry(name.clone()).or_insert(Claim { path, unread: false });
+    let source = |origin| Source { name, origin, headers: String::new() };
     if is_script {
-        say(Trouble::Script);
-        return None;
+        return Some(source(Origin::Script(path.into())));
     }
     match read_short(path) {
-        Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, notices).map(|url| Source { name, url }),
+        Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, notices).map(Origin::Url).map(source),
         Err(error) => {
             claim.unread = true;
             say(Trouble::Unreadable(error.to_string()));
@@ -283,7 +303,6 @@ enum Trouble {
     Name,
     Control,
     Twice(PathBuf),
-    Script,
     Empty,
     Url(url::Error),
     Unsupported(&'static str),
@@ -331,7 +350,6 @@ impl fmt::Display for Notice {
         match trouble {
             Trouble::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Trouble::Twice(first) => write!(f, "ignored, {} has the same name", first.display()),
-            Trouble::Script => write!(f, "scripts are not supported yet"),
             Trouble::Empty => write!(f, "ignored, there is no URL in it"),
             Trouble::Url(why) => write!(f, "{why}"),
             Trouble::Unsupported(what) => write!(f, "{what} is not supported yet, the line is ignored"),
@@ -409,7 +427,7 @@ mod tests {
         dir.put("b.url", "file:///x");
         let changes = dir.directory().scan();
         assert_eq!(changes.notices, []);
-        let urls: Vec<_> = changes.added.iter().map(|source| source.url.to_string()).collect();
+        let urls: Vec<_> = changes.added.iter().map(|source| source.origin.to_string()).collect();
         assert_eq!(urls, ["http://h:9/m", "file:///x"]);
     }
 
@@ -422,7 +440,7 @@ mod tests {
         fs::set_permissions(dir.0.join("a.sh"), fs::Permissions::from_mode(0o755)).unwrap();
         dir.put("a.url", "http://h/");
         dir.put("b.url", "\n# nothing\n");
-        dir.put("c.url", "https://h/\n");
+        dir.put("c.url", "https:///\n");
         dir.put(
             "d.url",
             "# x\nhttp://u:secret@h/\nHEADER: a: b\n\nFILTER: EXCLUDE METRIC x\nMETADATA: x\nWHAT: ever\n",
@@ -432,21 +450,21 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", dir.0.join("g.url")).unwrap();
         let mut directory = dir.directory();
         let changes = directory.scan();
-        assert_eq!(names(&changes.added), ["d", "f.url.x"]);
+        assert_eq!(names(&changes.added), ["a", "d", "f.url.x"]);
+        assert_eq!(changes.added[0].origin, Origin::Script(dir.0.join("a.sh")));
         assert_eq!(
             dir.said(&changes),
             [
                 "ignored config file '1st.url', unsuitable for PCP namespace",
-                "a.sh: scripts are not supported yet",
                 "a.url: ignored, a.sh has the same name",
                 "b.url: ignored, there is no URL in it",
-                "c.url:1: https:// is not supported yet",
+                "c.url:1: the URL has no host",
                 "ignored config file 'control.url', 'openmetrics.control' is a reserved PMNS subtree",
                 "d.url:3: HEADER is not supported yet, the line is ignored",
                 "d.url:5: FILTER is not supported yet, the line is ignored",
                 "d.url:6: METADATA is not supported yet, the line is ignored",
                 "d.url:7: http://h/ ignored unrecognised config entry \"WHAT ...\"",
-                "e.url:1: not an http:// or file:// URL",
+                "e.url:1: not an http://, https:// or file:// URL",
                 "g.url: cannot be read: No such file or directory (os error 2)",
             ]
         );
@@ -455,7 +473,7 @@ mod tests {
         fs::remove_file(dir.0.join("e.url")).unwrap();
         assert!(directory.scan().notices.is_empty());
         dir.put("e.url", "localhost:9100\n");
-        assert_eq!(dir.said(&directory.scan()), ["e.url:1: not an http:// or file:// URL"]);
+        assert_eq!(dir.said(&directory.scan()), ["e.url:1: not an http://, https:// or file:// URL"]);
     }
 
     #[test]

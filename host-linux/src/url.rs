@@ -102,9 +102,11 @@ impl Http {
     pub(crate) fn join(&self, location: &str) -> Result<Self, Error> {
         let same = if self.tls { "https" } else { "http" };
         let location = location.split_once('#').map_or(location, |(before, _)| before);
-        let (path, query) = self.path.split_once('?').map_or((&*self.path, ""), |(path, query)| (path, query));
+        let (path, query) =
+            self.path.split_once('?').map_or((&*self.path, ""), |(path, query)| (path, query));
         let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
-        let is_scheme = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let is_scheme =
+            !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
         let absolute = if is_scheme {
             location.to_owned()
         } else if location.starts_with("//") {
@@ -213,18 +215,19 @@ fn straight(path: &str, location: &str) -> String {
         None => (location, ""),
     };
     let base = if target.starts_with('/') { "" } else { path.rsplit_once('/').map_or("", |(base, _)| base) };
+    let target = target.strip_prefix('/').unwrap_or(target);
     let mut steps: Vec<&str> = Vec::new();
-    let all = base.split('/').chain(target.split('/')).filter(|step| !step.is_empty());
-    for step in all {
+    for step in base.split('/').skip(1).chain(target.split('/')) {
         match step {
             "." => {}
             ".." => drop(steps.pop()),
             step => steps.push(step),
         }
     }
-    let end = if target.ends_with('/') || target.ends_with("/.") || target.ends_with("..") { "/" } else { "" };
-    let path = steps.iter().fold(String::new(), |path, step| path + "/" + step);
-    format!("{path}{}{query}", if path.is_empty() { "/" } else { end })
+    if matches!(target.rsplit('/').next(), Some("." | "..")) {
+        steps.push("");
+    }
+    format!("/{}{query}", steps.join("/"))
 }
 
 fn host_and_port(authority: &str, usual: u16) -> Result<(&str, u16), Error> {
@@ -356,6 +359,7 @@ mod tests {
             ("./x/", "http://h:1/a/x/"),
             ("../../../x", "http://h:1/x"),
             ("..", "http://h:1/"),
+            ("/a//b/./c/", "http://h:1/a//b/c/"),
             ("?r=http://h", "http://h:1/a/b?r=http://h"),
             ("x:y", "not an http://, https:// or file:// URL"),
             ("file:///etc/passwd", "not an http://, https:// or file:// URL"),

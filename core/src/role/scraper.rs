@@ -53,7 +53,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => error.fmt(f),
-            Self::Status(status) | Self::Moved(status) => write!(f, "server answered with HTTP status {status}"),
+            Self::Status(status) | Self::Moved(status) => {
+                write!(f, "server answered with HTTP status {status}")
+            }
             Self::Ended => f.write_str("connection ended before the response did"),
         }
     }
