@@ -15,6 +15,7 @@ mod check;
 mod differential;
 mod dump;
 mod faults;
+mod fetching;
 mod harness;
 mod layers;
 mod million;
