@@ -14,6 +14,7 @@ mod scrapes;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant as Clock, SystemTime};
 
@@ -34,7 +35,7 @@ use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
 use crate::sources::Directory;
-use crate::target::Target;
+use crate::target::{Means, Target};
 use crate::watch::Watch;
 use budget::Budget;
 use schedule::{Line, Timers};
@@ -47,6 +48,8 @@ pub(crate) struct Host {
     poll: Poll,
     resolver: Resolver,
     signals: Signals,
+    children: Signals,
+    means: Rc<Means>,
     store: Store<Memory>,
     targets: Vec<Target>,
     /// What is known of each target beside.
@@ -91,7 +94,9 @@ impl Host {
         let connections = budget::share(limit, options.limits.clients).min(options.limits.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        let signals = Signals::of_end(poll.registry(), SIGNALS)?;
+        let children = Signals::of_children(poll.registry(), CHILDREN)?;
+        let means = Means::new(poll.registry(), options.limits)?;
         let mut store =
             Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
         store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
@@ -103,6 +108,8 @@ impl Host {
             poll,
             resolver: Resolver::new(waker),
             signals,
+            children,
+            means,
             store,
             targets: Vec::new(),
             lanes: Vec::new(),
@@ -188,7 +195,8 @@ impl Host {
                         return Ok(());
                     }
                     LISTENER => self.accepting = true,
-                    SIGNALS | WAKER | WATCH => {}
+                    CHILDREN if self.children.has_come() => self.wake_scripts(),
+                    SIGNALS | CHILDREN | WAKER | WATCH => {}
                     Token(token) => self.wake(token),
                 }
             }
@@ -280,6 +288,7 @@ const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 const WATCH: Token = Token(2);
 const LISTENER: Token = Token(3);
+const CHILDREN: Token = Token(4);
 /// Peers come from this token on, targets far behind them.
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;

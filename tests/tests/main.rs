@@ -16,6 +16,7 @@ mod config;
 mod differential;
 mod dump;
 mod faults;
+mod fetching;
 mod harness;
 mod layers;
 mod million;

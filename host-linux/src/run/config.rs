@@ -1,11 +1,12 @@
 //! Which sources there are: those of the command line, and those of a directory that may change at any time.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Instant as Clock;
 
-use mio::{Interest, unix::SourceFd};
+use mio::{Interest, Token, unix::SourceFd};
 
-use super::{Host, WATCH, escaped};
+use super::{Host, TARGETS, WATCH, escaped};
 use crate::log::host_name;
 use crate::own;
 use crate::sources::{Changes, Directory, Origin, Source};
@@ -49,7 +50,8 @@ impl Host {
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.names.insert(source.name.clone(), place);
                 self.enter(id, place);
-                self.targets.push(Target::new(id, source));
+                let token = Token(TARGETS.saturating_add(place));
+                self.targets.push(Target::new(id, source, token, Rc::clone(&self.means)));
             }
             Err(full) => self.log.error(format_args!("{}: ignored, {full}", source.name)),
         }

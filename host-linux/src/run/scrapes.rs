@@ -6,13 +6,12 @@
 
 use std::time::Instant as Clock;
 
-use mio::Token;
 use pmbridge_core::role::Context;
 use pmbridge_core::store::SourceId;
 use pmbridge_core::time::{Duration, Instant};
 
 use super::health::{self, Line, News};
-use super::{Host, TARGETS, budget, wall};
+use super::{Host, budget, wall};
 use crate::sources::Origin;
 use crate::target::{Outcome, Target};
 use crate::url::Url;
@@ -30,8 +29,8 @@ pub(super) struct Lane {
     settled: bool,
     /// Failures in a row.
     failures: u32,
-    /// The host name that is being looked up for it.
-    lookup: Option<String>,
+    /// A host name is being looked up for it.
+    looks_up: bool,
     news: News,
 }
 
@@ -93,7 +92,6 @@ impl Host {
             Outcome::Pending => {}
             Outcome::Unreached => self.reach(place),
             Outcome::More => {
-                target.ready = true;
                 self.ready.push(place);
             }
             outcome => self.end(place, outcome),
@@ -121,7 +119,8 @@ impl Host {
             lane.come = come;
             self.timers.set(place, Some(now.saturating_add(GRACE).min(last)));
         } else {
-            self.end(place, Outcome::Failed("no whole document within the time limit (-t)".into()));
+            let why = target.overdue();
+            self.end(place, Outcome::Failed(why));
         }
     }
 
@@ -193,14 +192,14 @@ impl Host {
         (lane.began, lane.come, lane.probing) = (Some(now), 0, probes);
         self.probes = self.probes.saturating_add(usize::from(probes));
         self.timers.set(place, Some(now.saturating_add(limit)));
-        if is_cheap(target) {
-            let mut cx = Context { store: &mut self.store, now, wall };
-            let outcome = target.read_file(&mut cx, &self.options.limits);
-            self.end(place, outcome);
-        } else if target.begin(&self.options.limits) {
-            self.reach(place);
-        } else if target.ready {
-            self.ready.push(place);
+        let mut cx = Context { store: &mut self.store, now, wall };
+        match target.begin(&mut cx) {
+            Outcome::Pending => {}
+            Outcome::More => {
+                self.ready.push(place);
+            }
+            Outcome::Unreached => self.reach(place),
+            outcome => self.end(place, outcome),
         }
         self.account(place);
     }
@@ -211,12 +210,12 @@ impl Host {
             return;
         };
         if !target.has_address() {
-            let Origin::Url(Url::Http(http)) = &target.source.origin else { return };
-            if lane.lookup.is_some() {
+            let Some((host, port)) = target.endpoint() else { return };
+            if lane.looks_up {
                 return;
             }
-            let Some(address) = self.resolver.resolve(place, &http.host, http.port) else {
-                lane.lookup = Some(http.host.clone());
+            let Some(address) = self.resolver.resolve(place, host, port) else {
+                lane.looks_up = true;
                 return;
             };
             target.resolved(vec![address]);
@@ -228,15 +227,16 @@ impl Host {
     fn take_addresses(&mut self) {
         while let Some(answer) = self.resolver.answer() {
             let place = answer.key;
-            let asked = self.lanes.get_mut(place).and_then(|lane| lane.lookup.take());
-            let Some(target) = self.targets.get_mut(place) else { continue };
+            let (Some(target), Some(lane)) = (self.targets.get_mut(place), self.lanes.get_mut(place)) else {
+                continue;
+            };
+            lane.looks_up = false;
             // A scrape that was given up since needs none.
-            if !target.is_running() || target.descriptors() > 0 {
+            if !target.is_running() || target.descriptors() > 0 || target.has_address() {
                 continue;
             }
-            let is_meant = matches!(&target.source.origin, Origin::Url(Url::Http(http)) if asked.as_ref() == Some(&http.host));
             match answer.addresses {
-                _ if !is_meant => self.reach(place),
+                _ if !target.awaits(&answer.host, answer.port) => self.reach(place),
                 Ok(addresses) => {
                     target.resolved(addresses);
                     self.connect(place);
@@ -249,8 +249,7 @@ impl Host {
 
     fn connect(&mut self, place: usize) {
         let Some(target) = self.targets.get_mut(place) else { return };
-        let token = Token(TARGETS.saturating_add(place));
-        match target.connect(self.poll.registry(), token) {
+        match target.connect() {
             Ok(()) => {}
             Err(error) if budget::is_exhausted(&error) => {
                 // It stands in line again, and goes on when somebody else has closed one.
@@ -289,7 +288,7 @@ impl Host {
         };
         target.abandon_unless(false);
         self.probes = self.probes.saturating_sub(usize::from(lane.probing));
-        *lane = Lane { lookup: lane.lookup.take(), ..Lane::default() };
+        *lane = Lane { looks_up: lane.looks_up, ..Lane::default() };
         self.timers.set(place, None);
         self.wanted.leave(place);
         self.sick.leave(place);
@@ -304,6 +303,9 @@ impl Host {
             return;
         };
         target.abandon_unless(matches!(outcome, Outcome::Done(_)));
+        for remark in target.remarks() {
+            self.log.info(format_args!("{}: stderr: {remark}", target.label()));
+        }
         for name in target.source.filter.excluded() {
             let (root, source) = (&self.options.root, &target.source.name);
             self.log.info(format_args!("Metric {root}.{source}.{name} excluded by config filters"));
@@ -348,6 +350,19 @@ impl Host {
         self.ended = true;
         self.tell_news(place, complaint.as_deref(), whole);
         self.account(place);
+        if self.targets.get(place).is_some_and(|target| matches!(target.source.origin, Origin::Script(_))) {
+            // Another may have its turn.
+            self.wake_scripts();
+        }
+    }
+
+    /// A child has ended: whose it was, and whose turn it is, they know themselves.
+    pub(super) fn wake_scripts(&mut self) {
+        self.means.scripts.borrow_mut().reap();
+        for (place, target) in self.targets.iter_mut().enumerate().filter(|(_, target)| target.is_script()) {
+            target.ready = true;
+            self.ready.push(place);
+        }
     }
 
     fn tell_news(&mut self, place: usize, complaint: Option<&str>, whole: bool) {
