@@ -60,7 +60,7 @@ pub(crate) const ITEMS: u16 = 1024;
 const ITEMS_OF_A_CLUSTER: u32 = ITEMS as u32;
 
 /// The serials below this are those of the bridge's own instance domains.
-const FIRST_SERIAL: u32 = 4096;
+pub(crate) const FIRST_SERIAL: u32 = 4096;
 
 /// The instance domain of the metric `cluster.item`: one each, as PCP's own PMDA numbers them.
 pub(crate) fn indom(domain: u16, cluster: u16, item: u16) -> Option<InDom> {

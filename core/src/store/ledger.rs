@@ -18,6 +18,10 @@ pub(crate) struct Book {
     pub(crate) series: usize,
     pub(crate) entries: usize,
     pub(crate) text: usize,
+    /// How often names came or went.
+    pub(crate) names: u64,
+    /// How often the labels of something known changed.
+    pub(crate) labels: u64,
 }
 
 /// The store's memory and book, to be changed.
@@ -126,6 +130,22 @@ impl Ledger<'_> {
         Ok(pad)
     }
 
+    /// Gives a source other labels.
+    pub(crate) fn set_labels(&mut self, source: Slot, labels: &[u8]) -> Result<(), Full> {
+        let full = Full(Region::Sources);
+        let row = source.index().and_then(|i| self.parts.sources.get(i)).ok_or(full)?;
+        let (span, known) = (row.labels, row.first != Slot::NONE);
+        if span.of(self.parts.text) == labels {
+            return Ok(());
+        }
+        let pad = self.rewrite(Pad { span, room: span.len }, labels)?;
+        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+            row.labels = pad.span;
+        }
+        self.book.labels = self.book.labels.saturating_add(u64::from(known));
+        Ok(())
+    }
+
     /// Takes the next slot for a series of `metric` and appends it to the metric's list.
     pub(crate) fn push_series(&mut self, metric: Slot, series: Series) -> Option<Slot> {
         let slot = Slot::of(self.book.series);
@@ -148,6 +168,7 @@ impl Ledger<'_> {
         let at = self.name_position(metric.name.of(self.parts.text));
         *self.parts.metrics.get_mut(self.book.metrics)? = metric;
         self.book.metrics = self.book.metrics.saturating_add(1);
+        self.book.names = self.book.names.saturating_add(1);
         let mut carried = slot;
         for row in self.parts.metrics.iter_mut().take(self.book.metrics).skip(at) {
             carried = core::mem::replace(&mut row.ordered, carried);

@@ -13,7 +13,7 @@ mod storage;
 mod view;
 
 pub use import::Refusal;
-pub use own::{Declaration, MetricId, Published};
+pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
 pub use record::{Metric, Series, Slot, Source, Span};
 pub use storage::{Fixed, Full, Lent, Parts, Region, Storage};
 pub use view::View;
@@ -42,6 +42,8 @@ pub struct Store<S> {
     texts: Texts,
     ticket: u64,
     refused: [u64; Region::COUNT],
+    /// A client has stored something that the host was not told of yet.
+    has_stored: bool,
 }
 
 impl<S: Storage> Store<S> {
@@ -49,9 +51,9 @@ impl<S: Storage> Store<S> {
     ///
     /// Where peers may send hostile names, `seed` is a number that they cannot know.
     pub const fn new(storage: S, domain: u16, seed: u64) -> Self {
-        let book = Book { seed, sources: 0, metrics: 0, series: 0, entries: 0, text: 0 };
+        let book = Book { seed, sources: 0, metrics: 0, series: 0, entries: 0, text: 0, names: 0, labels: 0 };
         let texts = Texts { root: Span::EMPTY, context: Span::EMPTY, domain: Span::EMPTY };
-        Self { storage, book, domain, texts, ticket: 0, refused: [0; Region::COUNT] }
+        Self { storage, book, domain, texts, ticket: 0, refused: [0; Region::COUNT], has_stored: false }
     }
 
     /// The storage, to ask how large it is.
@@ -114,19 +116,34 @@ impl<S: Storage> Store<S> {
         })
     }
 
+    /// Gives a source other labels, as exposition text, because its origin is another now.
+    ///
+    /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
+    pub fn set_labels(&mut self, source: SourceId, labels: &str) -> Result<(), Full> {
+        self.growing(|ledger| ledger.set_labels(source.0, labels.as_bytes()))
+    }
+
     /// The source is no longer there: nobody waits for it, and its values are forgotten.
     pub fn retire(&mut self, source: SourceId) {
         self.commit(source, false);
-        if let Some(row) = self.source_mut(source) {
-            row.gone = true;
-        }
+        self.goes(source, true);
     }
 
     /// The source is there again, and wants a scrape before names are answered.
     pub fn revive(&mut self, source: SourceId) {
+        self.goes(source, false);
         if let Some(row) = self.source_mut(source) {
-            row.gone = false;
             row.finished = 0;
+        }
+    }
+
+    /// The source goes, or comes back; its names with it.
+    fn goes(&mut self, source: SourceId, gone: bool) {
+        let Some(row) = self.source_mut(source) else { return };
+        let changed = row.gone != gone && row.first != Slot::NONE;
+        row.gone = gone;
+        if changed {
+            self.book.names = self.book.names.saturating_add(1);
         }
     }
 
@@ -144,12 +161,13 @@ impl<S: Storage> Store<S> {
     }
 
     /// The next source at or after place `from` that a request waits for, or that was never scraped, and that is
-    /// not being scraped; and the place after it.
+    /// not being scraped; and the place after it. A source [on demand](Self::on_demand) is among them.
     pub fn wanted(&self, from: usize) -> Option<(SourceId, usize)> {
         let rows = self.storage.lent().sources.get(..self.book.sources)?;
         let at = rows.iter().enumerate().skip(from).find(|(_, row)| {
-            let never = row.finished == 0;
-            !row.own && !row.running && !row.gone && (never || row.wanted > row.started)
+            let never = row.finished == 0 && !row.own;
+            let may = !row.own || row.on_demand;
+            may && !row.running && !row.gone && (never || row.wanted > row.started)
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
     }

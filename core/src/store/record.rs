@@ -146,6 +146,8 @@ pub struct Source {
     pub(crate) well: bool,
     /// Its values come from the host and not from scrapes.
     pub(crate) own: bool,
+    /// The host publishes its values when somebody asks.
+    pub(crate) on_demand: bool,
     pub(crate) notes: Notes,
 }
 
@@ -167,6 +169,7 @@ impl Source {
         gone: false,
         well: false,
         own: false,
+        on_demand: false,
         notes: Notes::EMPTY,
     };
 }
@@ -187,6 +190,8 @@ pub struct Metric {
     pub(crate) instances: u32,
     pub(crate) live: u32,
     pub(crate) verbatim: bool,
+    /// Clients may store values of it.
+    pub(crate) storable: bool,
 }
 
 impl Metric {
@@ -210,6 +215,7 @@ impl Metric {
         instances: 0,
         live: 0,
         verbatim: false,
+        storable: false,
     };
 
     /// What its values are.
@@ -265,6 +271,10 @@ impl Series {
     pub(crate) const ALIAS: u32 = 4;
     /// `raw` is the instance name itself, given by the host and not exposed by anybody.
     pub(crate) const NAMED: u32 = 8;
+    /// The host has withdrawn it: it is in no list until it is published again.
+    pub(crate) const WITHDRAWN: u32 = 1 << 8;
+    /// A client stored its value, and the host was not told yet.
+    pub(crate) const STORED: u32 = 1 << 9;
 
     /// Its instance id.
     pub const fn instance(&self) -> u32 {
