@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use pmbridge_core::mapping::compat::Compat;
+
 use crate::flags::Options;
 use crate::log::Log;
 use crate::run::Host;
@@ -40,6 +42,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
     let config = options.pmda_config(&pcp_conf::pmdas_dir());
     let sorted = !options.nosort;
     let ran = Host::new(options, log).and_then(|mut host| {
+        host.publish_control(Compat::V60)?;
         host.watch(Directory::new(config, sorted))?;
         host.attach(pipe)?;
         host.run()

@@ -12,6 +12,7 @@ use std::time::{Instant as Clock, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener, unix::SourceFd};
 use pmbridge_core::{
+    mapping::compat::Compat,
     role::{Context, agent, agent::Agent, collector::Collector},
     store::{SourceId, Store},
     time::{Duration, Instant, Timestamp},
@@ -21,7 +22,7 @@ use crate::conn::Pipe;
 use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
-use crate::own::{self, Own};
+use crate::own::{self, Facts, Own};
 use crate::peer::{Fate, Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
@@ -48,8 +49,8 @@ pub(crate) struct Host {
     epoch: Clock,
     was_ready: bool,
     warned: BTreeMap<String, Instant>,
-    /// When the bridge's own metrics were published last.
-    told: Option<Instant>,
+    /// Sources came or went since the bridge's own metrics were published.
+    untold: bool,
 }
 
 impl Host {
@@ -78,7 +79,7 @@ impl Host {
             epoch: Clock::now(),
             was_ready: true,
             warned: BTreeMap::new(),
-            told: None,
+            untold: true,
         })
     }
 
@@ -98,7 +99,10 @@ impl Host {
             target.deadline = None;
             self.store.commit(target.id, false);
             self.store.revive(target.id);
+            // A text with no room leaves the labels as they were.
+            let _ = self.store.set_labels(target.id, &labels(&source));
             target.change(source);
+            self.untold = true;
             return;
         }
         let cluster = u16::try_from(self.targets.len().saturating_add(1)).ok().filter(|n| *n < own::CLUSTER);
@@ -114,15 +118,22 @@ impl Host {
             Ok(id) => {
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.targets.push(Target::new(id, source));
+                self.untold = true;
             }
             Err(full) => self.log.error(format_args!("{}: ignored, {full}", source.name)),
         }
     }
 
-    /// Publishes the bridge's own metrics too.
-    pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", own::CLUSTER).map_err(io::Error::other)?;
-        self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
+    /// Publishes the bridge's own metrics too, as `pmbridge.*`.
+    pub(crate) fn publish_bridge(&mut self) -> io::Result<()> {
+        self.own = Some(Own::bridge(&mut self.store).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// Publishes the bridge's own metrics too, as `ROOT.control.*`.
+    pub(crate) fn publish_control(&mut self, compat: Compat) -> io::Result<()> {
+        let own = Own::control(&mut self.store, &self.options.root, compat);
+        self.own = Some(own.map_err(io::Error::other)?);
         Ok(())
     }
 
@@ -197,8 +208,11 @@ impl Host {
         if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
             self.rescan();
         }
-        self.tell();
+        if !busy && core::mem::take(&mut self.untold) {
+            self.tell();
+        }
         self.pump_peers();
+        self.take_stored();
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
@@ -206,19 +220,28 @@ impl Host {
         self.start_wanted() || more
     }
 
-    /// Publishes the bridge's own metrics, if somebody may look; not for each of many requests.
+    /// Publishes the bridge's own metrics.
     fn tell(&mut self) {
-        let now = self.now();
-        let recent = self.told.is_some_and(|at| now.saturating_since(at) < TELL);
-        let mut peers = self.peers.iter().flatten();
-        if let Some(own) = &mut self.own
-            && !recent
-            && peers.clone().any(|p| p.ready || p.is_waiting())
-            && !peers.any(Peer::is_busy)
-        {
-            self.told = Some(now);
-            let clients = self.peers.iter().flatten().count();
-            own.publish(&mut self.store, &self.targets, clients, self.refused_clients);
+        let Some(own) = &self.own else { return };
+        let facts = Facts {
+            targets: &self.targets,
+            clients: self.peers.iter().flatten().count(),
+            refused_clients: self.refused_clients,
+            debug: self.log.is_debug(),
+            now: self.now(),
+        };
+        own.publish(&mut self.store, &facts);
+    }
+
+    /// Obeys what clients have stored.
+    fn take_stored(&mut self) {
+        while let Some(stored) = self.store.stored() {
+            if self.own.as_ref().is_some_and(|own| own.is_debug(stored.metric)) {
+                let debug = stored.bits != 0;
+                self.log.set_debug(debug);
+                let root = &self.options.root;
+                self.log.info(format_args!("{root}.control.debug: set to {}", u8::from(debug)));
+            }
         }
     }
 
@@ -361,6 +384,13 @@ impl Host {
         let (mut from, mut ended) = (0, false);
         while let Some((id, next)) = self.store.wanted(from) {
             from = next;
+            if self.own.as_ref().is_some_and(|own| own.source == id) {
+                self.store.begin(id);
+                self.tell();
+                self.store.published(id);
+                ended = true;
+                continue;
+            }
             let Some(place) = self.targets.iter().position(|t| t.id == id) else { continue };
             ended |= self.start(place, id);
         }
@@ -374,7 +404,7 @@ impl Host {
         let limit = self.time_limit();
         let Some(target) = self.targets.get_mut(place) else { return false };
         let first = target.totals.scrapes == 0;
-        target.totals.scrapes = target.totals.scrapes.saturating_add(1);
+        target.began();
         target.deadline = Some(now.saturating_add(if first { limit.max(FIRST_SCRAPE) } else { limit }));
         if matches!(target.source.url, Url::File(_)) {
             let mut cx = Context { store: &mut self.store, now, wall };
@@ -427,12 +457,10 @@ impl Host {
                 });
                 (told, true)
             }
-            Outcome::Failed(why) => {
-                target.totals.failures = target.totals.failures.saturating_add(1);
-                (Some(why), false)
-            }
+            Outcome::Failed(why) => (Some(why), false),
             Outcome::Pending | Outcome::More | Outcome::Unreached => return,
         };
+        target.ended(if whole { Ok(()) } else { Err(complaint.clone().unwrap_or_default()) }, now);
         self.store.commit(target.id, whole);
         let empty = self.store.view().live(target.id) == 0 && target.totals.samples == 0;
         target.retry = (!whole && empty).then(|| now.saturating_add(refresh));
@@ -446,7 +474,6 @@ impl Host {
             }
             target.complaint = complaint;
         }
-        target.up = whole;
     }
 
     /// Takes what the directory of sources has become.
@@ -476,6 +503,7 @@ impl Host {
                 target.abandon_unless(false);
                 target.deadline = None;
                 self.store.retire(target.id);
+                self.untold = true;
             }
         }
     }
@@ -545,8 +573,6 @@ const FIRST_SCRAPE: Duration = Duration::from_secs(4);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Sorts of warnings about peers that are remembered at once.
 const MOST_WARNINGS: usize = 32;
-/// How old the bridge's own values may be.
-const TELL: Duration = Duration::from_millis(100);
 /// What is left for reading and answering after the last scrape has ended.
 const GRACE: Duration = Duration::from_millis(500);
 /// pmcd drops an agent after 5 s.

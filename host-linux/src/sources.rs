@@ -24,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// Where its document is.
     pub(crate) url: Url,
+    /// What is wrong with its file, as `FILE:LINE: what`; empty when all is well.
+    pub(crate) troubles: Vec<String>,
 }
 
 /// A directory of sources, and what was in it at the last look.
@@ -212,7 +214,11 @@ fn read<'a>(
         return None;
     }
     match read_short(path) {
-        Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, notices).map(|url| Source { name, url }),
+        Ok(bytes) => parse(&String::from_utf8_lossy(&bytes), path, notices).map(|url| Source {
+            name,
+            url,
+            troubles: Vec::new(),
+        }),
         Err(error) => {
             claim.unread = true;
             say(Trouble::Unreadable(error.to_string()));

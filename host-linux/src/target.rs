@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant as Clock};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -33,6 +34,10 @@ pub(crate) struct Totals {
     pub(crate) samples: u64,
     pub(crate) refused: u64,
     pub(crate) bytes: u64,
+    /// Time spent waiting for documents.
+    pub(crate) fetch: Duration,
+    /// Time spent reading them.
+    pub(crate) parse: Duration,
 }
 
 /// How far a scrape has got.
@@ -64,6 +69,15 @@ pub(crate) struct Target {
     pub(crate) complaint: Option<String>,
     /// Whether the last scrape brought a whole document.
     pub(crate) up: bool,
+    /// How the last scrape went, once there was one.
+    pub(crate) went: Option<Result<(), String>>,
+    /// Its HTTP status, 0 where there was none.
+    pub(crate) code: u16,
+    /// When the last scrape ended that brought a whole document.
+    pub(crate) last_whole: Option<Instant>,
+    began: Option<Clock>,
+    /// Time spent reading the document of the scrape that runs.
+    parsing: Duration,
     /// Readiness that was not followed up yet.
     pub(crate) ready: bool,
     request: Rc<[u8]>,
@@ -90,6 +104,11 @@ impl Target {
             retry: None,
             complaint: None,
             up: false,
+            went: None,
+            code: 0,
+            last_whole: None,
+            began: None,
+            parsing: Duration::ZERO,
             ready: false,
             request,
             stream: None,
@@ -116,6 +135,28 @@ impl Target {
         self.scrape.is_some()
     }
 
+    /// A scrape begins.
+    pub(crate) fn began(&mut self) {
+        self.totals.scrapes = self.totals.scrapes.saturating_add(1);
+        self.began = Some(Clock::now());
+        self.parsing = Duration::ZERO;
+        self.code = 0;
+    }
+
+    /// The scrape that ran has ended like this.
+    pub(crate) fn ended(&mut self, went: Result<(), String>, now: Instant) {
+        let took = self.began.take().map_or(Duration::ZERO, |began| began.elapsed());
+        self.totals.fetch = self.totals.fetch.saturating_add(took.saturating_sub(self.parsing));
+        self.totals.parse = self.totals.parse.saturating_add(self.parsing);
+        self.up = went.is_ok();
+        if self.up {
+            self.last_whole = Some(now);
+        } else {
+            self.totals.failures = self.totals.failures.saturating_add(1);
+        }
+        self.went = Some(went);
+    }
+
     /// Takes the document of a `file://` source.
     pub(crate) fn read_file(&mut self, cx: &mut Context<'_, Memory>, limits: &Limits) -> Outcome {
         let Url::File(path) = &self.source.url else { return Outcome::Pending };
@@ -135,7 +176,11 @@ impl Target {
         loop {
             match file.read(&mut piece) {
                 Ok(0) => break,
-                Ok(n) => document.feed(cx.store, piece.get(..n).unwrap_or_default(), &mut |_| {}),
+                Ok(n) => {
+                    let began = Clock::now();
+                    document.feed(cx.store, piece.get(..n).unwrap_or_default(), &mut |_| {});
+                    self.parsing = self.parsing.saturating_add(began.elapsed());
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Outcome::Failed(error.to_string()),
             }
@@ -205,6 +250,7 @@ impl Target {
             return Outcome::Pending;
         };
         let outcome = self.exchange(&mut scrape, cx);
+        self.code = scrape.status();
         match outcome {
             Outcome::Pending | Outcome::More | Outcome::Unreached => self.scrape = Some(scrape),
             Outcome::Done(_) => {
@@ -265,7 +311,10 @@ impl Target {
                 Ok(flow) => flow,
                 Err(error) => return Outcome::Failed(error.to_string()),
             };
-            let progress = match scrape.step(cx, self.rx.filled(), self.tx.room(REQUEST)) {
+            let began = Clock::now();
+            let progress = scrape.step(cx, self.rx.filled(), self.tx.room(REQUEST));
+            self.parsing = self.parsing.saturating_add(began.elapsed());
+            let progress = match progress {
                 Ok(progress) => progress,
                 Err(error) => return Outcome::Failed(explain(error)),
             };

@@ -56,8 +56,7 @@ fn find(
     let desc = metric.desc();
     let bits = bits(desc.kind, results, set, value)?;
     let mut all = view.series_from(view.first(metric));
-    let series =
-        all.find(|(_, s)| desc.indom == InDom::NULL || s.instance().cast_signed() == value.inst);
+    let series = all.find(|(_, s)| desc.indom == InDom::NULL || s.instance().cast_signed() == value.inst);
     Ok((series.ok_or(Status::INST)?.0, bits))
 }
 

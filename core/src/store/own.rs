@@ -224,7 +224,8 @@ impl Ledger<'_> {
         // A string may not be stored: an answer that is half out has promised its length.
         let storable = declaration.storable
             && !matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
-        let metric = Metric { desc, source, name, help, name_hash, verbatim: true, storable, ..Metric::EMPTY };
+        let metric =
+            Metric { desc, source, name, help, name_hash, verbatim: true, storable, ..Metric::EMPTY };
         self.push_metric(metric).ok_or(full)
     }
 

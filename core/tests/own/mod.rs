@@ -12,8 +12,8 @@ use crate::{
     growing::Growing,
     script::{
         ACollector, AnAgent, CPU, DOMAIN, OTHER, PATIENCE, SETTINGS, Small, all_profile, context, creds_pdu,
-        fetch_of, instances, instances_request, label_sets, labels_request, pdus, pmid, refusal, scrape, serve,
-        store, store_of, talk, values, words,
+        fetch_of, instances, instances_request, label_sets, labels_request, pdus, pmid, refusal, scrape,
+        serve, store, store_of, talk, values, words,
     },
 };
 
@@ -68,7 +68,9 @@ fn declared_metrics_share_a_domain_with_the_ids_that_they_were_given() {
 
 fn check_shared<S: Storage>(storage: S) {
     let (mut store, sources) = store(storage);
-    sources.map(|source| scrape(&mut store, source, Some(OTHER), 100));
+    for source in sources {
+        scrape(&mut store, source, Some(OTHER), 100);
+    }
     let (_, ids) = control(&mut store);
     publish(&mut store, ids, 3).unwrap();
     let indom = InDom::from_bits(SHARED);
@@ -165,7 +167,7 @@ fn stores<S: Storage>(store: &mut Store<S>, request: &[u8], window: usize) -> St
     let hello = [creds_pdu(), request.to_vec()].concat();
     let client = talk(&mut ACollector::new(PATIENCE), store, &hello, (7, window), &mut |_| false);
     let client = refusal(pdus(&client)[1]);
-    let told = std::iter::from_fn(|| store.stored()).count();
+    let told = core::iter::from_fn(|| store.stored()).count();
     let pmcd = talk(&mut AnAgent::new(SETTINGS), store, &hello, (7, window), &mut |_| false);
     assert_eq!(refusal(pdus(&pmcd)[1]), client);
     while store.stored().is_some() {}
@@ -214,13 +216,15 @@ fn the_host_sees_what_was_stored_once() {
     // As pmcd sent it to a PMDA (pmda-tiny), but for the PMID.
     let captured = [0x2c, 0x7001, 0, 0xe61f_f604, 0, 1, pmid(0, 4).to_bits(), 1, 0, u32::MAX, 5];
     assert_eq!(
-        refusal(pdus(&talk(
-            &mut AnAgent::new(SETTINGS),
-            &mut store,
-            &[creds_pdu(), words(&captured)].concat(),
-            (99, 99),
-            &mut |_| false
-        ))[1]),
+        refusal(
+            pdus(&talk(
+                &mut AnAgent::new(SETTINGS),
+                &mut store,
+                &[creds_pdu(), words(&captured)].concat(),
+                (99, 99),
+                &mut |_| false
+            ))[1]
+        ),
         Status::OK
     );
     let Stored { metric, instance, bits, .. } = store.stored().unwrap();

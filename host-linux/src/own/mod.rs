@@ -1,0 +1,221 @@
+//! The bridge's own metrics: what it does, what it refuses, what it takes up.
+//!
+//! `pmda` has them as [`control`] does it in PCP's own PMDA, `serve` as `pmbridge.*` ([`bridge`]); what both say comes
+//! from the same [`facts`]. Values are made when somebody asks for them.
+
+mod bridge;
+mod control;
+mod facts;
+
+use std::borrow::Cow;
+
+use pmbridge_core::{
+    mapping::compat::Compat,
+    pcp::{Semantics, Type, Units},
+    store::{Declaration, Full, Instance, Instances, MetricId, Published, Region, SourceId, Store},
+};
+
+use crate::memory::Memory;
+use crate::target::Target;
+pub(crate) use bridge::CLUSTER;
+use facts::PerSource;
+
+/// The bridge's own metrics in a store.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The source that they belong to.
+    pub(crate) source: SourceId,
+    table: &'static [Row],
+    ids: Vec<MetricId>,
+    /// Instances of sources that are gone stay.
+    keeps: bool,
+}
+
+/// What the values come from, beside the store.
+pub(crate) struct Facts<'a> {
+    pub(crate) targets: &'a [Target],
+    pub(crate) clients: usize,
+    pub(crate) refused_clients: u64,
+    /// Whether debug messages are logged.
+    pub(crate) debug: bool,
+    pub(crate) now: pmbridge_core::time::Instant,
+}
+
+/// One row of a table: name, help, type, semantics, units, and what it says.
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    help: &'static str,
+    kind: Type,
+    semantics: Semantics,
+    units: Units,
+    says: Says,
+}
+
+#[derive(Debug)]
+enum Says {
+    /// One value for the whole bridge.
+    Whole(fn(&Facts<'_>, &Store<Memory>) -> u64),
+    /// One for each source.
+    Each(&'static PerSource),
+    /// One for all sources, then one for each, by its number.
+    Numbered(&'static PerSource),
+    /// What was refused for want of room, for each region of the store.
+    Regions,
+    /// The same for one region.
+    Full(Region),
+    /// Whether debug messages are logged; clients may say whether they should be.
+    Debug,
+    /// Which build this is.
+    Build,
+}
+
+/// A value, where there is one.
+#[derive(Debug)]
+enum Value {
+    Bits(u64),
+    Text(Cow<'static, str>),
+    None,
+}
+
+impl Own {
+    /// Declares `pmbridge.*`.
+    pub(crate) fn bridge(store: &mut Store<Memory>) -> Result<Self, Full> {
+        let source = store.add_source("pmbridge", "", CLUSTER)?;
+        Self::declare(store, source, bridge::TABLE, true, |row, _| Declared {
+            name: row.name.to_owned(),
+            help: row.help,
+            item: None,
+        })
+    }
+
+    /// Declares `ROOT.control.*` as PCP's own PMDA of that version does.
+    pub(crate) fn control(store: &mut Store<Memory>, root: &str, compat: Compat) -> Result<Self, Full> {
+        let source = store.add_source("control", "", control::CLUSTER)?;
+        let keeps = compat == Compat::V60;
+        Self::declare(store, source, control::TABLE, keeps, |row, item| Declared {
+            name: format!("{root}.control.{}", row.name),
+            help: control::help(row, compat),
+            item: Some(item),
+        })
+    }
+
+    fn declare(
+        store: &mut Store<Memory>,
+        source: SourceId,
+        table: &'static [Row],
+        keeps: bool,
+        declared: impl Fn(&Row, u16) -> Declared,
+    ) -> Result<Self, Full> {
+        let mut ids = Vec::new();
+        for (row, item) in table.iter().zip(1..) {
+            let Declared { name, help, item } = declared(row, item);
+            let declaration = Declaration {
+                name: &name,
+                help,
+                kind: row.kind,
+                semantics: row.semantics,
+                units: row.units,
+                instances: row.instances(),
+                item,
+                storable: matches!(row.says, Says::Debug),
+            };
+            ids.push(store.declare(source, &declaration)?);
+        }
+        store.on_demand(source);
+        Ok(Self { source, table, ids, keeps })
+    }
+
+    /// Whether this is the metric that switches debug messages.
+    pub(crate) fn is_debug(&self, metric: MetricId) -> bool {
+        self.table.iter().zip(&self.ids).any(|(row, id)| matches!(row.says, Says::Debug) && *id == metric)
+    }
+
+    /// Publishes what is true now.
+    pub(crate) fn publish(&self, store: &mut Store<Memory>, facts: &Facts<'_>) {
+        for (row, id) in self.table.iter().zip(&self.ids) {
+            match &row.says {
+                Says::Whole(value) => {
+                    let value = value(facts, store);
+                    put(store, *id, Instance::ONE, &Value::Bits(value));
+                }
+                Says::Debug => put(store, *id, Instance::ONE, &Value::Bits(facts.debug.into())),
+                Says::Build => {
+                    let build = concat!("pmbridge ", env!("CARGO_PKG_VERSION"));
+                    put(store, *id, Instance::ONE, &Value::Text(build.into()));
+                }
+                Says::Each(what) => {
+                    for target in facts.targets {
+                        let value = (what.of)(target, facts, store);
+                        put(store, *id, Instance::named(&target.source.name), &value);
+                    }
+                }
+                Says::Numbered(what) => self.publish_numbered(store, *id, what, facts),
+                Says::Regions => {
+                    for region in REGIONS {
+                        let value = Value::Bits(store.refused(region));
+                        put(store, *id, Instance::named(region.name()), &value);
+                    }
+                }
+                Says::Full(region) => {
+                    let value = Value::Bits(store.refused(*region));
+                    put(store, *id, Instance::ONE, &value);
+                }
+            }
+        }
+    }
+
+    fn publish_numbered(&self, store: &mut Store<Memory>, id: MetricId, what: &PerSource, facts: &Facts<'_>) {
+        let total = what.over(facts, store);
+        put(store, id, Instance::numbered(0, control::TOTAL), &total);
+        for target in facts.targets {
+            let number = u32::from(store.view().cluster(target.id));
+            if store.view().is_gone(target.id) && !self.keeps {
+                store.withdraw(id, number);
+                continue;
+            }
+            let value = (what.of)(target, facts, store);
+            put(store, id, Instance::numbered(number, &target.source.name), &value);
+        }
+    }
+}
+
+impl Row {
+    fn instances(&self) -> Instances {
+        match self.says {
+            Says::Whole(_) | Says::Full(_) | Says::Debug | Says::Build => Instances::One,
+            Says::Each(_) | Says::Regions => Instances::Own,
+            Says::Numbered(_) => Instances::Shared(control::SERIAL),
+        }
+    }
+}
+
+/// What tables leave open.
+struct Declared {
+    name: String,
+    help: &'static str,
+    item: Option<u16>,
+}
+
+/// Publishes a value. What has no room for itself has nothing to say; that shows in what counts refusals.
+fn put(store: &mut Store<Memory>, metric: MetricId, instance: Instance<'_>, value: &Value) {
+    let _ = match value {
+        Value::Bits(bits) => store.publish(metric, instance, Published::Bits(*bits)),
+        Value::Text(text) => store.publish(metric, instance, Published::Text(text)),
+        Value::None => return,
+    };
+}
+
+const fn wide(n: usize) -> u64 {
+    n as u64
+}
+
+const REGIONS: [Region; Region::COUNT] =
+    [Region::Sources, Region::Metrics, Region::Series, Region::Index, Region::Text];
+
+const COUNTER: Semantics = Semantics::COUNTER;
+const INSTANT: Semantics = Semantics::INSTANT;
+
+const fn row(name: &'static str, help: &'static str, semantics: Semantics, units: Units, says: Says) -> Row {
+    Row { name, help, kind: Type::U64, semantics, units, says }
+}
