@@ -12,6 +12,7 @@
 )]
 
 mod check;
+mod control;
 mod differential;
 mod dump;
 mod faults;

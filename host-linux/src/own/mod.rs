@@ -219,3 +219,104 @@ const INSTANT: Semantics = Semantics::INSTANT;
 const fn row(name: &'static str, help: &'static str, semantics: Semantics, units: Units, says: Says) -> Row {
     Row { name, help, kind: Type::U64, semantics, units, says }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::Source;
+    use crate::url::Url;
+    use pmbridge_core::pcp::{InDom, Pmid};
+    use pmbridge_core::time::Instant;
+
+    fn target(store: &mut Store<Memory>, name: &str, url: &str, cluster: u16) -> Target {
+        let id = store.add_source(name, "", cluster).unwrap();
+        let source = Source { name: name.into(), url: Url::parse(url).unwrap(), troubles: Vec::new() };
+        Target::new(id, source)
+    }
+
+    fn publish(own: &Own, store: &mut Store<Memory>, targets: &[Target]) {
+        let now = Instant::from_millis(5000);
+        own.publish(store, &Facts { targets, clients: 1, refused_clients: 0, debug: false, now });
+    }
+
+    /// The instances of a control metric with their values, strings as they are.
+    fn values(store: &Store<Memory>, item: u16) -> Vec<(u32, String)> {
+        let view = store.view();
+        let metric = view.identified(Pmid::new(144, 0, item).unwrap()).unwrap();
+        let text = metric.desc().kind == Type::STRING;
+        let all = view.series_from(view.first(metric)).map(|(_, series)| series).filter(|s| s.is_live());
+        all.map(|s| {
+            let text =
+                if text { String::from_utf8_lossy(view.string(s)).into() } else { s.value().to_string() };
+            (s.instance(), text)
+        })
+        .collect()
+    }
+
+    fn instances(store: &Store<Memory>) -> Vec<u32> {
+        let view = store.view();
+        let metric = view.of_indom(InDom::new(144, 0).unwrap()).unwrap();
+        view.series_from(view.first(metric)).map(|(_, series)| series.instance()).collect()
+    }
+
+    #[test]
+    fn status_says_how_the_last_scrape_went_without_secrets() {
+        let mut store = Store::new(Memory::new(1000), 144, 1);
+        let own = Own::control(&mut store, "openmetrics", Compat::V60).unwrap();
+        let mut targets = [
+            target(&mut store, "new", "http://h/", 1),
+            target(&mut store, "well", "http://h/", 2),
+            target(&mut store, "ill", "http://user:secret@h/m", 3),
+        ];
+        targets[1].began();
+        targets[1].ended(Ok(()), Instant::from_millis(3500));
+        targets[1].source.troubles = vec!["well.url:3: no such filter".into()];
+        targets[2].began();
+        targets[2].ended(Err("it is ill".into()), Instant::from_millis(3500));
+        publish(&own, &mut store, &targets);
+        let want = [
+            (0, "none"),
+            (1, "unknown"),
+            (2, "success (config: well.url:3: no such filter)"),
+            (3, "failed to fetch URL or execute script http://h/m: it is ill"),
+        ];
+        assert_eq!(values(&store, 5), want.map(|(id, text)| (id, text.to_owned())));
+        let age = 1.5f64.to_bits().to_string();
+        assert_eq!(values(&store, 11), [(0, age.clone()), (2, age)]);
+        let failures = [(0, 1), (1, 0), (2, 0), (3, 1)].map(|(id, n): (u32, u8)| (id, n.to_string()));
+        assert_eq!(values(&store, 13), failures);
+    }
+
+    #[test]
+    fn instances_of_sources_that_are_gone_stay_in_6_and_go_in_7() {
+        for (compat, left) in [(Compat::V60, vec![0, 1, 2]), (Compat::V72, vec![0, 2])] {
+            let mut store = Store::new(Memory::new(1000), 144, 1);
+            let own = Own::control(&mut store, "openmetrics", compat).unwrap();
+            let targets = [target(&mut store, "a", "http://h/", 1), target(&mut store, "b", "http://h/", 2)];
+            publish(&own, &mut store, &targets);
+            assert_eq!(instances(&store), [0, 1, 2]);
+            store.retire(targets[0].id);
+            publish(&own, &mut store, &targets);
+            assert_eq!(instances(&store), left);
+            store.revive(targets[0].id);
+            publish(&own, &mut store, &targets);
+            let mut back = instances(&store);
+            back.sort_unstable();
+            assert_eq!(back, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn every_name_has_help_and_a_number_of_its_own() {
+        let mut store = Store::new(Memory::new(1000), 144, 1);
+        Own::bridge(&mut store).unwrap();
+        Own::control(&mut store, "openmetrics", Compat::V72).unwrap();
+        let view = store.view();
+        assert_eq!(view.metrics(), bridge::TABLE.len() + control::TABLE.len());
+        for at in 0..view.metrics() {
+            let metric = view.in_order(at).unwrap();
+            assert!(!view.help(metric).is_empty());
+            assert_eq!(view.identified(metric.desc().pmid).map(|m| view.name(m)), Some(view.name(metric)));
+        }
+    }
+}
