@@ -13,6 +13,7 @@
 
 mod check;
 mod config;
+mod control;
 mod differential;
 mod dump;
 mod faults;
