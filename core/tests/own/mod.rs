@@ -258,6 +258,7 @@ fn pmcd_is_told_once_of_names_and_labels_that_changed() {
     store.retire(other);
     assert_eq!((flags(&mut store), flags(&mut store)), (16, 0));
     store.revive(other);
+    scrape(&mut store, other, Some(OTHER), 100);
     store.set_labels(other, "").unwrap();
     assert_eq!((flags(&mut store), flags(&mut store)), (24, 0));
 }
