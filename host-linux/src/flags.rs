@@ -49,6 +49,12 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     /// What the run may use at most.
     pub(crate) limits: Limits,
+    /// The file of ids, as given; `-` is none.
+    pub(crate) ids: Option<PathBuf>,
+    /// Where `ids` writes the stock PMDA's tables.
+    pub(crate) to_stock: Option<PathBuf>,
+    /// Where `ids` reads the stock PMDA's tables.
+    pub(crate) from_stock: Option<PathBuf>,
     /// What stands behind the flags: URLs or files.
     pub(crate) operands: Vec<OsString>,
 }
@@ -71,6 +77,9 @@ impl Default for Options {
             strict: false,
             json: false,
             limits: Limits::DEFAULT,
+            ids: None,
+            to_stock: None,
+            from_stock: None,
             operands: Vec::new(),
         }
     }
@@ -80,6 +89,15 @@ impl Options {
     /// The directory of sources under pmcd: `config.d` unless given, a relative one below `pmdas/ROOT`.
     pub(crate) fn pmda_config(&self, pmdas: &Path) -> PathBuf {
         pmdas.join(&self.root).join(self.config.as_deref().unwrap_or_else(|| Path::new("config.d")))
+    }
+
+    /// The file of ids under pmcd, the domain's in this directory unless given; `None` is none.
+    pub(crate) fn ids_file(&self, dir: &Path) -> Option<PathBuf> {
+        match &self.ids {
+            None => Some(crate::ids::default_file(dir, self.domain)),
+            Some(path) if path.as_os_str() == "-" => None,
+            Some(path) => Some(path.clone()),
+        }
     }
 
     /// The name in log lines and of the log file's owner.
@@ -117,6 +135,8 @@ pub(crate) enum Invocation {
     Serve(Options),
     /// `pmbridge check`.
     Check(Options),
+    /// `pmbridge ids`.
+    Ids(Options),
     /// A text for stdout: help, version or the manual page.
     Print(String),
 }

@@ -5,6 +5,7 @@ mod check;
 mod conn;
 mod fds;
 mod flags;
+mod ids;
 mod limits;
 mod log;
 mod memory;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Pmda(options)) => pmda::run(options),
         Ok(Invocation::Serve(options)) => serve::run(options),
         Ok(Invocation::Check(options)) => check::run(&options),
+        Ok(Invocation::Ids(options)) => ids::command::run(&options),
         Err(error) => {
             log::Log::plain(false).error(error);
             ExitCode::from(2)

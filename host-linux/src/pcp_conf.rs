@@ -13,6 +13,11 @@ pub(crate) fn pmdas_dir() -> PathBuf {
     setting("PCP_PMDAS_DIR").unwrap_or_else(|| "/var/lib/pcp/pmdas".into()).into()
 }
 
+/// Where PCP keeps what changes.
+pub(crate) fn var_dir() -> PathBuf {
+    setting("PCP_VAR_DIR").unwrap_or_else(|| "/var/lib/pcp".into()).into()
+}
+
 /// A setting, from the environment or the file.
 pub(crate) fn setting(key: &str) -> Option<OsString> {
     if let Some(value) = env::var_os(key) {
