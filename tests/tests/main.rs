@@ -16,6 +16,7 @@ mod differential;
 mod dump;
 mod faults;
 mod harness;
+mod ids;
 mod layers;
 mod million;
 mod page;

@@ -328,7 +328,8 @@ const IDS_COMMAND: Command = Command {
             short: None,
             takes: Some("DIR"),
             help: "Write the tables DOMAIN.*.py of PCP's own PMDA in DIR ($PCP_VAR_DIR/config/pmda is where it \
-                   looks), each whole or not at all. Neither PMDA should run. What it has no number for is told.",
+                   looks), each whole or not at all, while neither PMDA runs. What they cannot say is told. Move the \
+                   file of ids away then: the next start takes over what the tables have become.",
             set: |o, v| {
                 o.to_stock = Some(v.into());
                 Ok(())

@@ -58,10 +58,18 @@ pub(super) fn read(bytes: &[u8], tell: &mut dyn FnMut(Record<'_>)) -> Reading {
             return reading;
         }
     }
+    let mut instances = 0_usize;
     for pass in [Pass::Sources, Pass::Metrics, Pass::Instances] {
         let mut scratch = String::new();
+        if pass == Pass::Instances {
+            census.instances.reserve(instances.min(bytes.len() / LEAST));
+        }
         for (at, line) in lines(bytes).enumerate() {
-            if Pass::of(line) != pass || (at == 0 && line == VERSION.as_bytes()) {
+            let its = Pass::of(line);
+            if pass == Pass::Sources && its == Pass::Instances {
+                instances = instances.saturating_add(1);
+            }
+            if its != pass || (at == 0 && line == VERSION.as_bytes()) {
                 continue;
             }
             let admitted = parse(line, &mut scratch).and_then(|spelt| {
@@ -85,6 +93,9 @@ pub(super) fn read(bytes: &[u8], tell: &mut dyn FnMut(Record<'_>)) -> Reading {
 
 /// How the first line of a file of any version begins.
 const KIN: &[u8] = b"pmbridge ids ";
+
+/// The bytes of the shortest line of an instance.
+const LEAST: usize = "instance 1.0 0 +\n".len();
 
 /// Lines without their ends. What follows the last line feed is none.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -126,12 +137,10 @@ struct Census<'a> {
     clusters: HashMap<u16, u16>,
     /// Metrics by source and name.
     metrics: HashMap<(u16, &'a str), u32>,
-    /// PMIDs of metrics.
-    pmids: HashSet<u32>,
     /// Instances by metric and name.
     instances: HashMap<(u32, &'a str), (u32, bool)>,
-    /// Metrics with the ids of their instances.
-    ids: HashSet<(u32, u32)>,
+    /// The ids of the instances of metrics.
+    ids: HashMap<u32, Numbers>,
 }
 
 impl<'a> Census<'a> {
@@ -164,20 +173,19 @@ impl<'a> Census<'a> {
                 if let Some(&known) = self.metrics.get(&(owner, spelt.raw)) {
                     return same(known == pmid);
                 }
-                if !self.pmids.insert(pmid) {
-                    return Err(Fault::Taken);
-                }
+                match self.ids.entry(pmid) {
+                    Entry::Occupied(_) => return Err(Fault::Taken),
+                    Entry::Vacant(place) => place.insert(Numbers::default()),
+                };
                 self.metrics.insert((owner, spelt.raw), pmid);
             }
             Record::Instance { cluster, item, id, prefixed, .. } => {
                 let metric = pmid(cluster, item);
-                if !self.pmids.contains(&metric) {
-                    return Err(Fault::Orphan);
-                }
+                let ids = self.ids.get_mut(&metric).ok_or(Fault::Orphan)?;
                 match self.instances.entry((metric, spelt.raw)) {
                     Entry::Occupied(known) => return same(*known.get() == (id, prefixed)),
                     Entry::Vacant(place) => {
-                        if !self.ids.insert((metric, id)) {
+                        if !ids.insert(id) {
                             return Err(Fault::Taken);
                         }
                         place.insert((id, prefixed));
@@ -186,6 +194,29 @@ impl<'a> Census<'a> {
             }
         }
         Ok(true)
+    }
+}
+
+/// A set of numbers that mostly come in order, from 0 on.
+#[derive(Default)]
+struct Numbers {
+    /// All below this are in.
+    below: u32,
+    /// Others that are.
+    others: HashSet<u32>,
+}
+
+impl Numbers {
+    /// Whether a number is new.
+    fn insert(&mut self, number: u32) -> bool {
+        if number != self.below {
+            return number > self.below && self.others.insert(number);
+        }
+        if self.others.contains(&number) {
+            return false;
+        }
+        self.below = self.below.saturating_add(1);
+        true
     }
 }
 

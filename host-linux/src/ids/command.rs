@@ -73,6 +73,8 @@ fn take_over(path: &Path, stock: Stock<'_>, log: &Log) -> Result<bool, Error> {
     }
     drop(ids);
     if count == 0 {
+        // What opening it has made.
+        let _ = std::fs::remove_file(path);
         return Err(Error::Nothing(stock.dir.display().to_string()));
     }
     // One notice says what was taken over.

@@ -1,6 +1,6 @@
 //! The stock PMDA's tables: a list of names and a flag, in Python's pickle protocol 0.
 //!
-//! A pickle is a program for a small machine. This machine knows the nine instructions that a list of strings and a
+//! A pickle is a program for a small machine. This machine knows the ten instructions that a list of strings and a
 //! flag are made of; whatever else a table asks for, it is refused, and nothing of it is done.
 
 use std::borrow::Cow;

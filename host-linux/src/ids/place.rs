@@ -33,7 +33,10 @@ pub(super) fn hold(path: &Path) -> io::Result<Held> {
 fn open(path: &Path) -> io::Result<Held> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-    let both = options.clone().write(true).create(true).truncate(false).mode(MODE).open(path);
+    // What a link points to is read; it is not made, and not written: the link is replaced.
+    let mut both = options.clone();
+    both.write(true).create(true).truncate(false).mode(MODE);
+    let both = both.custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW).open(path);
     let held = match both {
         Ok(file) => Held { file, writable: true },
         Err(error) => match options.open(path) {

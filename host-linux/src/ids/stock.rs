@@ -203,7 +203,8 @@ fn put(stock: Stock<'_>, tables: &[(PathBuf, Vec<u8>)], notices: &mut Vec<String
     let first = fs::metadata(path(stock, 0)).or_else(|_| fs::metadata(stock.dir))?;
     let mut ready = Vec::new();
     for (path, bytes) in tables {
-        if fs::read(path).is_ok_and(|old| old == *bytes) {
+        let old = place::read_only(path).and_then(|file| contents(&file));
+        if old.is_ok_and(|old| old == *bytes) {
             continue;
         }
         let old = fs::metadata(path).ok();

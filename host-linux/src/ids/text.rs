@@ -148,10 +148,14 @@ fn named<'a: 'b, 'b>(raw: &'a str, scratch: &'b mut String) -> Result<&'b str, F
 }
 
 fn unescape<'a: 'b, 'b>(raw: &'a str, scratch: &'b mut String) -> Result<&'b str, Fault> {
-    if raw.bytes().any(|byte| byte.is_ascii_control()) {
+    // One look without a branch per byte.
+    let (control, escape) = raw.bytes().fold((false, false), |(control, escape), byte| {
+        (control | byte.is_ascii_control(), escape | (byte == b'\\'))
+    });
+    if control {
         return Err(Fault::Line);
     }
-    if !raw.contains('\\') {
+    if !escape {
         return Ok(raw);
     }
     scratch.clear();
