@@ -359,6 +359,13 @@ mod tests {
         let pmdas = Path::new("/var/lib/pcp/pmdas");
         assert_eq!(options.pmda_config(pmdas), Path::new("/var/lib/pcp/pmdas/openmetrics/config.d"));
         assert_eq!(options.pmda_log(), Some("openmetrics.log".into()));
+        let ids = |options: &Options| options.ids_file(Path::new("/var/lib/pcp/config/pmda"));
+        assert_eq!(ids(&options), Some("/var/lib/pcp/config/pmda/144.pmbridge".into()));
+        let Invocation::Ids(other) = parsed("pmbridge ids -d 450 --to-stock d").unwrap() else { panic!() };
+        assert_eq!(ids(&other), Some("/var/lib/pcp/config/pmda/450.pmbridge".into()));
+        assert_eq!(other.to_stock, Some("d".into()));
+        let Invocation::Pmda(other) = parsed("pmbridge pmda --ids -").unwrap() else { panic!() };
+        assert_eq!(ids(&other), None);
         let options = Options { config: Some("/etc/x".into()), log: Some("-".into()), ..options };
         assert_eq!(options.pmda_config(pmdas), Path::new("/etc/x"));
         assert_eq!(options.pmda_log(), None);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::file::contents;
 use super::stock::Everything;
-use super::{Ids, Record, Stock, census, default_file, directory, place, stock};
+use super::{Ids, Record, Stock, census, directory, place, stock};
 use crate::flags::Options;
 use crate::log::Log;
 use crate::pcp_conf;
@@ -16,7 +16,10 @@ use crate::pcp_conf;
 pub(crate) fn run(options: &Options) -> ExitCode {
     let log = Log::plain(false);
     let dir = directory(&pcp_conf::var_dir());
-    let path = options.ids_file(&dir).unwrap_or_else(|| default_file(&dir, options.domain));
+    let Some(path) = options.ids_file(&dir) else {
+        log.error("ids: '-' is no file of ids");
+        return ExitCode::from(2);
+    };
     let done = match (&options.from_stock, &options.to_stock) {
         (Some(_), Some(_)) => Err(Error::Both),
         (Some(from), None) => take_over(&path, Stock { dir: from, domain: options.domain }, &log),
