@@ -6,6 +6,7 @@ mod conn;
 mod fds;
 mod flags;
 mod limits;
+mod listener;
 mod log;
 mod memory;
 mod own;
