@@ -59,6 +59,14 @@ impl Pmcd {
 
     /// Starts pmcd and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
+        Self::start_with(sources, |dir| {
+            let command = pmda.command(&dir.join("config.d"), &dir.join("pmda.log"));
+            format!("openmetrics\t144\tpipe\tbinary notready\t{command}")
+        })
+    }
+
+    /// Starts pmcd with the line that its configuration has for the PMDA, and waits for nothing but its port.
+    pub fn start_with(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
         let dir = Dir::new();
         for part in ["config.d", "var/config/pmda", "run", "log", "tmp"] {
             std::fs::create_dir_all(dir.join(part)).expect("a directory");
@@ -67,8 +75,7 @@ impl Pmcd {
         for (name, url) in sources {
             dir.write(&format!("config.d/{name}.url"), format!("{url}\n"));
         }
-        let command = pmda.command(&dir.join("config.d"), &dir.join("pmda.log"));
-        let conf = dir.write("pmcd.conf", format!("openmetrics\t144\tpipe\tbinary notready\t{command}\n"));
+        let conf = dir.write("pmcd.conf", line(&dir) + "\n");
         let pmns = dir.write("pmns", "root {\n\topenmetrics\t144:*:*\n}\n");
         let port = free_port();
         let mut pmcd = Command::new(PMCD);

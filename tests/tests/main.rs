@@ -20,3 +20,4 @@ mod layers;
 mod million;
 mod page;
 mod serve;
+mod sockets;
