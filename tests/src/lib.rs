@@ -18,12 +18,14 @@ mod dir;
 mod peer;
 mod pminfo;
 mod process;
+mod sandbox;
 mod server;
 
 pub use dir::Dir;
 pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, run, tool};
+pub use sandbox::Sandbox;
 pub use server::{Answer, Server, Stream};
 
 use std::io::Write;

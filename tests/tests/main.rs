@@ -16,6 +16,7 @@ mod differential;
 mod dump;
 mod faults;
 mod harness;
+mod install;
 mod layers;
 mod million;
 mod page;
