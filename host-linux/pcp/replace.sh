@@ -219,8 +219,13 @@ give_back() {
         echo "the line that was there before is not known: takes the one that PCP's Install writes"
         printf '%s\n' "openmetrics	${domain:-144}	pipe	binary notready		${PCP_PYTHON_PROG:-python3} $PCP_PMDAS_DIR/openmetrics/pmdaopenmetrics.python" >$saved
     fi
-    [ $kind != ours ] || take_out "pmdapmbridge -d $domain|pmbridge pmda"
-    read_entry <$saved
+    if [ $kind = ours ]; then
+        take_out "pmdapmbridge -d $domain|pmbridge pmda"
+    else
+        # An earlier run was interrupted.
+        read_entry <$saved
+        options=
+    fi
     ids_to_stock
     log=$PCP_LOG_DIR/pmcd/openmetrics.log
     [ ! -f "$log" ] || mv -f "$log" "$log.prev"
@@ -230,7 +235,7 @@ give_back() {
     echo "PCP's openmetrics PMDA is back in its place"
 }
 
-# What was numbered meanwhile keeps its number.
+# What was numbered meanwhile keeps its number. The ids then are the stock PMDA's, and the next Install takes them anew.
 ids_to_stock() {
     binary=$(readlink -f pmdapmbridge)
     tables=$PCP_VAR_DIR/config/pmda
@@ -238,7 +243,16 @@ ids_to_stock() {
         echo "this pmbridge keeps no ids: PCP's PMDA goes on with its own"
         return
     fi
-    "$binary" ids --to-stock "$tables" || echo "Warning: PCP's PMDA may number anew what is new since Install"
+    ids=$(printf '%s\n' " $options" | sed -n 's/.* --ids[ =]\([^ ]*\).*/\1/p')
+    ids=${ids:-$tables/$domain.pmbridge}
+    [ -f "$ids" ] || return 0
+    "$binary" ids -d "$domain" --ids "$ids" --to-stock "$tables"
+    # 1 is that some have no place there, which was said.
+    if [ $? -gt 1 ]; then
+        echo "Warning: what is new since Install may get other ids now; the old ones stay in $ids"
+        return
+    fi
+    mv -f "$ids" "$ids.prev"
     # The stock PMDA is root in PCP 6 and PCP's user in PCP 7; both may write these.
     chown "$PCP_USER:$PCP_GROUP" "$tables/$domain".*.py 2>/dev/null || :
 }

@@ -128,9 +128,12 @@ fn what_cannot_be_replaced_stays_and_is_told() {
     assert!(finished.code > 0 && finished.err.contains("cannot be run"), "{finished:?}");
     sandbox.ok(&format!("cmp {CONF} /run/before"));
 
-    // No pmcd runs: the files change, and that is said.
+    // No pmcd runs: the files change, and that is said. So is what PCP's user cannot read.
+    let secret = "/var/lib/pcp/pmdas/openmetrics/config.d/secret.url";
+    sandbox.ok(&format!("echo http://user:password@localhost/ >{secret} && chmod 600 {secret}"));
     let (code, said) = script(&sandbox, "Install --replace-openmetrics");
-    assert!(code == 0 && said.contains("pmcd does not run"), "{said}");
+    assert!(code == 0 && said.contains("pmcd does not run") && said.contains(secret), "{said}");
+    assert!(!said.contains("one.url"), "{said}");
     assert!(sandbox.ok(&format!("cat {CONF}")).contains("pmdapmbridge -d 144 -R 30\n"));
     // A stop between taking out and putting in is made good by the next run.
     let mark = "# pmbridge keeps this place for the line of openmetrics: run Install or Remove again";

@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use pmbridge_tests::{Answer, Dir, PMCD, Pmcd, Process, Server, eventually, free_port, has, pmbridge, run};
+use pmbridge_tests::{
+    Answer, Dir, PMCD, Pmcd, Process, Sandbox, Server, eventually, free_port, has, pmbridge, run,
+};
 
 /// A command for pmcd.conf with these flags, on the directories of a test.
 fn command(dir: &Dir, flags: &str) -> String {
@@ -54,6 +56,41 @@ fn pmcd_comes_over_a_unix_socket() {
             format!("openmetrics\t144\tsocket\tunix {path}\t{}", command(dir, &format!("-u {path}")))
         });
     }
+}
+
+#[test]
+fn a_pmcd_that_is_not_root_comes_over_both() {
+    let test = "a_pmcd_that_is_not_root_comes_over_both";
+    if !has(test, &[PMCD, "/usr/bin/nsenter"]) {
+        return;
+    }
+    let Some(sandbox) = Sandbox::start(test) else { return };
+    let binary = pmbridge();
+    let line = |kind: &str, flag: &str, place: &str| {
+        let command = format!("{} pmda {flag} {place} -c /run/config.d", binary.display());
+        sandbox.ok(&format!(
+            "cd /etc/pcp/pmcd && sed -i -e '1i openmetrics 144 socket {kind} {place} {command}' -e '/^openmetrics/d' pmcd.conf"
+        ));
+    };
+    let shows = |what: &str, flag: &str| {
+        eventually(what, || {
+            let running = sandbox.sh(&format!("pgrep -fa '[p]mbridge pmda {flag}'")).out;
+            let shown = sandbox.sh("pminfo -f openmetrics.one.a").out;
+            (!running.is_empty() && shown.contains("value 42")).then_some(())
+        });
+    };
+    let (port, path) = (free_port().to_string(), "/run/pcp/pmda.socket");
+    line("inet", "-i", &port);
+    // Rebuild leaves out whom pmcd.conf does not have.
+    sandbox.ok("mkdir /run/config.d && echo 'a 42' >/run/page && echo file:///run/page >/run/config.d/one.url
+        cd /var/lib/pcp/pmns && printf 'root {\\n\\topenmetrics\\t144:*:*\\n}\\n' >root_openmetrics && ./Rebuild -s
+        cd /var/log/pcp/pmcd && /usr/lib/pcp/bin/pmcd -A && /usr/lib/pcp/bin/pmcd_wait -t 60");
+    shows("the value over inet", "-i");
+    line("unix", "-u", path);
+    sandbox.ok("kill -HUP $(cat /run/pcp/pmcd.pid)");
+    shows("the value over unix", "-u");
+    assert_eq!(sandbox.ok("ps -o user= -C pmcd").trim(), "pcp");
+    assert_eq!(sandbox.ok(&format!("stat -c '%a %U' {path}")), "660 pcp\n");
 }
 
 #[test]
