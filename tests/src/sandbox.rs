@@ -1,15 +1,15 @@
 //! A machine of its own for PCP, made of namespaces and overlays, where PMDAs are installed as on a site.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Dir, Finished, Process, eventually, run};
+use crate::{Dir, Finished, Process, eventually, run, skip};
 
 /// Namespaces that end with the test.
 #[derive(Debug)]
 pub struct Sandbox {
-    process: Process,
+    /// What holds them; it falls before its directory does.
+    pub process: Process,
     inside: u32,
     _dir: Dir,
 }
@@ -38,9 +38,7 @@ impl Sandbox {
             if process.said().contains("ready") { Some(true) } else { (!process.is_alive()).then_some(false) }
         });
         if !ready {
-            let why = process.said();
-            let line = format!("SKIPPED {test}: no namespaces and overlays (root may): {}\n", why.trim());
-            std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+            skip(test, &format!("no namespaces and overlays (root may): {}", process.said().trim()));
             return None;
         }
         let inside = *process.children().first().expect("the first process of the sandbox");
@@ -49,7 +47,6 @@ impl Sandbox {
 
     /// Runs a shell script in it.
     pub fn sh(&self, script: &str) -> Finished {
-        assert!(self.process.id() > 0);
         let mut command = Command::new("nsenter");
         command
             .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--target"])

@@ -1,6 +1,6 @@
 //! Install and Remove on a machine with PCP: one line of pmcd.conf changes, and changes back.
 
-use pmbridge_tests::{PMCD, STOCK, Sandbox, eventually, has, pmbridge};
+use pmbridge_tests::{PMCD, STOCK, Sandbox, eventually, has, pmbridge, skip};
 
 /// A sandbox with pmbridge's directory in its place and a source for the stock PMDA.
 fn sandbox(test: &str) -> Option<Sandbox> {
@@ -101,6 +101,42 @@ fn the_stock_pmda_is_replaced_and_given_back() {
     sandbox.ok("cd /run && sleep 2 && pkill -x pmlogger && sleep 1 && pmlogcheck archive");
     let logged = sandbox.ok("cd /run && pmdumplog archive openmetrics.one.a");
     assert!(logged.matches("value 42").count() > 2, "{logged}");
+}
+
+#[test]
+fn ids_go_on_there_and_back() {
+    let Some(sandbox) = sandbox("ids_go_on_there_and_back") else { return };
+    if sandbox.sh(&format!("{} help ids", pmbridge().display())).code != 0 {
+        skip("ids_go_on_there_and_back", "this pmbridge keeps no ids");
+        return;
+    }
+    start_pmcd(&sandbox);
+    sandbox.ok(STOCK_INSTALL);
+    // The ids of a page's metrics and instances, once the last name is there. New ones stand in front, so that
+    // numbers by place would be others.
+    let ids = |page: &str, last: &str| {
+        sandbox.ok(&format!("printf '{page}' >/etc/pcp/openmetrics/page"));
+        eventually(last, || {
+            let shown = sandbox.sh("pminfo -f openmetrics.one.a; pminfo -m openmetrics.one").out;
+            shown.contains(last).then_some(shown)
+        })
+    };
+    let (old, new) = ("b 1\na{x=\"z\"} 2\na{x=\"y\"} 1\n", "c 1\na{x=\"w\"} 3\n");
+    let both = format!("{new}{old}");
+    let stock = ids(old, "x:z");
+    let (code, said) = script(&sandbox, "Install --replace-openmetrics");
+    assert!(code == 0, "{said}");
+    assert_eq!(ids(old, "x:z"), stock);
+    let ours = ids(&both, "x:w");
+    let (code, said) = script(&sandbox, "Remove");
+    assert!(code == 0 && !said.contains("Warning"), "{said}");
+    assert_eq!(ids(&both, "x:w"), ours);
+    // And there again, with what the stock PMDA has numbered meanwhile.
+    let third = format!("d 1\n{both}");
+    let stock = ids(&third, "one.d ");
+    let (code, said) = script(&sandbox, "Install --replace-openmetrics");
+    assert!(code == 0, "{said}");
+    assert_eq!(ids(&third, "one.d "), stock);
 }
 
 #[test]
