@@ -21,9 +21,9 @@ mod process;
 mod server;
 
 pub use dir::Dir;
-pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, pmbridge, script};
 pub use pminfo::{Metric, metrics};
-pub use process::{Finished, Process, run, tool};
+pub use process::{Finished, Process, Usage, children, run, signal, tool};
 pub use server::{Answer, Server, Stream};
 
 use std::io::Write;

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, eventually, free_port, process, run, tool};
+use crate::{Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, Usage, eventually, free_port, process, run, tool};
 
 /// The binary under test, a release build in the target directory that these tests were built in.
 pub fn pmbridge() -> PathBuf {
@@ -26,13 +26,125 @@ pub enum Pmda {
 }
 
 impl Pmda {
-    fn command(self, config: &Path, log: &Path) -> String {
+    fn command(self, setup: &Setup) -> String {
         let command = match self {
             Self::Stock => format!("{PYTHON} {STOCK}"),
             Self::Ours => format!("{} pmda", pmbridge().display()),
         };
-        format!("{command} -c {} -d 144 -l {}", config.display(), log.display())
+        let (config, log) = (setup.dir.join("config.d"), setup.dir.join("pmda.log"));
+        let root = &setup.root;
+        let mut all = format!("{command} -c {} -d 144 -l {} -r {root}", config.display(), log.display());
+        for arg in &setup.args {
+            all.push(' ');
+            all.push_str(arg);
+        }
+        all
     }
+}
+
+/// A directory to run a pmcd in, and how its PMDA is started there.
+#[derive(Debug)]
+pub struct Setup {
+    /// Holds `config.d` and `var/config/pmda` already, so that a test can put into them what was there before.
+    pub dir: Dir,
+    root: String,
+    args: Vec<String>,
+}
+
+impl Setup {
+    /// An empty one: no sources, no ids.
+    pub fn new() -> Self {
+        let dir = Dir::new();
+        for part in ["config.d", "var/config/pmda", "run", "log", "tmp"] {
+            std::fs::create_dir_all(dir.join(part)).expect("a directory");
+        }
+        std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
+        Self::again(dir)
+    }
+
+    /// The directory of a pmcd that [`stopped`](Pmcd::stop), with its sources and ids.
+    pub fn again(dir: Dir) -> Self {
+        Self { dir, root: "openmetrics".to_owned(), args: Vec::new() }
+    }
+
+    /// Adds a source of this URL.
+    #[must_use]
+    pub fn source(self, name: &str, url: &str) -> Self {
+        self.file(&format!("{name}.url"), &format!("{url}\n"))
+    }
+
+    /// Adds a file of `config.d`.
+    #[must_use]
+    pub fn file(self, name: &str, text: &str) -> Self {
+        self.dir.write(&format!("config.d/{name}"), text);
+        self
+    }
+
+    /// Adds an executable source, a script of the shell.
+    #[must_use]
+    pub fn script(self, name: &str, text: &str) -> Self {
+        script(&self.dir, name, text);
+        self
+    }
+
+    /// Gives the PMDA this root.
+    #[must_use]
+    pub fn root(mut self, root: &str) -> Self {
+        root.clone_into(&mut self.root);
+        self
+    }
+
+    /// Gives the PMDA these further arguments.
+    #[must_use]
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self
+    }
+
+    /// Starts pmcd and waits until the PMDA has shown its names.
+    pub fn start(self, pmda: Pmda) -> Pmcd {
+        let root = self.root.clone();
+        let this = self.start_unready(pmda);
+        eventually(&format!("the names of the {pmda:?} PMDA in {}", this.dir.path().display()), || {
+            let listing = run(this.tool("pminfo").arg(&root));
+            listing.out.contains(&format!("{root}.")).then_some(())
+        });
+        this
+    }
+
+    /// Starts pmcd and waits for nothing but its port.
+    pub fn start_unready(self, pmda: Pmda) -> Pmcd {
+        let command = pmda.command(&self);
+        let Self { dir, root, .. } = self;
+        let conf = dir.write("pmcd.conf", format!("{root}\t144\tpipe\tbinary notready\t{command}\n"));
+        let pmns = dir.write("pmns", format!("root {{\n\t{root}\t144:*:*\n}}\n"));
+        let port = free_port();
+        let mut pmcd = Command::new(PMCD);
+        private(&mut pmcd, &dir);
+        pmcd.args(["-f", "-A", "-i", "127.0.0.1", "-p"]).arg(port.to_string());
+        pmcd.arg("-s").arg(dir.join("run/pmcd.socket")).arg("-c").arg(conf).arg("-n").arg(pmns);
+        pmcd.arg("-l").arg(dir.join("log/pmcd.log")).args(["-U", &user()]);
+        let mut process = Process::start(&mut pmcd, dir.join("pmcd.out"));
+        eventually("pmcd's port", || {
+            assert!(process.is_alive(), "pmcd ended:\n{}", dir.read("log/pmcd.log"));
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Pmcd { process, port, dir }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Writes an executable source into the `config.d` of a pmcd's directory.
+pub fn script(dir: &Dir, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.write(&format!("new.{name}"), format!("#!/bin/sh\n{text}"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    std::fs::rename(path, dir.join("config.d").join(name)).expect("a source");
 }
 
 /// A private pmcd with one PMDA and its own directories.
@@ -47,41 +159,29 @@ pub struct Pmcd {
 }
 
 impl Pmcd {
-    /// Starts pmcd and waits until the PMDA has shown its names.
+    /// Starts pmcd with these sources and waits until the PMDA has shown its names.
     pub fn start(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
-        let this = Self::start_unready(pmda, sources);
-        eventually(&format!("the names of the {pmda:?} PMDA in {}", this.dir.path().display()), || {
-            let listing = run(tool("pminfo", this.port).arg("openmetrics"));
-            listing.out.contains("openmetrics.").then_some(())
-        });
-        this
+        Self::setup(sources).start(pmda)
     }
 
-    /// Starts pmcd and waits for nothing but its port.
+    /// Starts pmcd with these sources and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
-        let dir = Dir::new();
-        for part in ["config.d", "var/config/pmda", "run", "log", "tmp"] {
-            std::fs::create_dir_all(dir.join(part)).expect("a directory");
-        }
-        std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
-        for (name, url) in sources {
-            dir.write(&format!("config.d/{name}.url"), format!("{url}\n"));
-        }
-        let command = pmda.command(&dir.join("config.d"), &dir.join("pmda.log"));
-        let conf = dir.write("pmcd.conf", format!("openmetrics\t144\tpipe\tbinary notready\t{command}\n"));
-        let pmns = dir.write("pmns", "root {\n\topenmetrics\t144:*:*\n}\n");
-        let port = free_port();
-        let mut pmcd = Command::new(PMCD);
-        private(&mut pmcd, &dir);
-        pmcd.args(["-f", "-A", "-i", "127.0.0.1", "-p"]).arg(port.to_string());
-        pmcd.arg("-s").arg(dir.join("run/pmcd.socket")).arg("-c").arg(conf).arg("-n").arg(pmns);
-        pmcd.arg("-l").arg(dir.join("log/pmcd.log")).args(["-U", &user()]);
-        let mut process = Process::start(&mut pmcd, dir.join("pmcd.out"));
-        eventually("pmcd's port", || {
-            assert!(process.is_alive(), "pmcd ended:\n{}", dir.read("log/pmcd.log"));
-            TcpStream::connect(("127.0.0.1", port)).ok()
+        Self::setup(sources).start_unready(pmda)
+    }
+
+    fn setup(sources: &[(&str, &str)]) -> Setup {
+        sources.iter().fold(Setup::new(), |setup, (name, url)| setup.source(name, url))
+    }
+
+    /// Ends pmcd and its PMDA, and gives their directory.
+    pub fn stop(self) -> Dir {
+        let Self { process, dir, .. } = self;
+        let children = process.children();
+        drop(process);
+        eventually("the PMDA's end", || {
+            children.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
         });
-        Self { process, port, dir }
+        dir
     }
 
     /// What the PMDA and pmcd have logged.
@@ -102,6 +202,11 @@ impl Pmcd {
     /// Tells pmcd to look after its agents: it starts those again that have died.
     pub fn hangup(&self) {
         process::signal("HUP", self.process.id());
+    }
+
+    /// What the PMDA uses of the machine.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.pmda().expect("a PMDA"))
     }
 
     /// A PCP tool that talks to this pmcd.

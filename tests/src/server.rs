@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub enum Answer {
 struct Shared {
     answers: Mutex<HashMap<String, Answer>>,
     gets: Mutex<HashMap<String, u32>>,
+    heads: Mutex<HashMap<String, String>>,
+    connections: AtomicU32,
     stop: AtomicBool,
 }
 
@@ -84,6 +86,16 @@ impl Server {
     pub fn gets(&self, path: &str) -> u32 {
         self.shared.gets.lock().unwrap().get(path).copied().unwrap_or(0)
     }
+
+    /// The head of the last request for a path.
+    pub fn head(&self, path: &str) -> String {
+        self.shared.heads.lock().unwrap().get(path).cloned().unwrap_or_default()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> u32 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
 }
 
 impl Default for Server {
@@ -108,6 +120,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stop.load(Ordering::SeqCst) {
             break;
         }
+        shared.connections.fetch_add(1, Ordering::SeqCst);
         let shared = Arc::clone(shared);
         threads.push(thread::spawn(move || drop(converse(stream, &shared))));
     }
@@ -123,7 +136,8 @@ fn converse(mut stream: Stream, shared: &Shared) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut head = Vec::new();
     loop {
-        let Some(path) = request(&mut stream, &mut head, shared)? else { return Ok(()) };
+        let Some((path, text)) = request(&mut stream, &mut head, shared)? else { return Ok(()) };
+        shared.heads.lock().unwrap().insert(path.clone(), text);
         *shared.gets.lock().unwrap().entry(path.clone()).or_default() += 1;
         let answer = shared.answers.lock().unwrap().get(&path).cloned().unwrap_or(Answer::Status(404));
         if !respond(&mut stream, answer, shared)? {
@@ -132,13 +146,17 @@ fn converse(mut stream: Stream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// The path of the next request, or `None` at the end of the connection.
-fn request(stream: &mut Stream, head: &mut Vec<u8>, shared: &Shared) -> std::io::Result<Option<String>> {
+/// The path and the head of the next request, or `None` at the end of the connection.
+fn request(
+    stream: &mut Stream,
+    head: &mut Vec<u8>,
+    shared: &Shared,
+) -> std::io::Result<Option<(String, String)>> {
     loop {
         if let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&head[..end]).into_owned();
             head.drain(..end + 4);
-            return Ok(Some(text.split_whitespace().nth(1).unwrap_or("/").to_owned()));
+            return Ok(Some((text.split_whitespace().nth(1).unwrap_or("/").to_owned(), text)));
         }
         let mut piece = [0; 4096];
         match stream.read(&mut piece) {
