@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, Usage, eventually, free_port, process, run, tool};
+use crate::{
+    Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, Usage, eventually, free_port, process, run, tool,
+};
 
 /// The binary under test, a release build in the target directory that these tests were built in.
 pub fn pmbridge() -> PathBuf {

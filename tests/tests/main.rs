@@ -16,6 +16,7 @@ mod differential;
 mod dump;
 mod faults;
 mod harness;
+mod labels;
 mod layers;
 mod million;
 mod page;
