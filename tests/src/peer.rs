@@ -61,6 +61,10 @@ impl Setup {
             std::fs::create_dir_all(dir.join(part)).expect("a directory");
         }
         std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
+        // As the packages of PCP leave it, since a PMDA need not stay root.
+        if let Some(pcp) = pcp() {
+            std::os::unix::fs::chown(dir.join("var/config/pmda"), Some(pcp), None).ok();
+        }
         Self::again(dir)
     }
 
@@ -224,6 +228,13 @@ fn private(command: &mut Command, dir: &Dir) {
     {
         command.env(variable, dir.join(part));
     }
+}
+
+/// The number of PCP's user, where there is one.
+fn pcp() -> Option<u32> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let own = users.lines().find_map(|line| line.strip_prefix("pcp:"))?;
+    own.split(':').nth(1)?.parse().ok()
 }
 
 fn user() -> String {

@@ -11,7 +11,9 @@
     reason = "these are tests"
 )]
 
+mod archives;
 mod check;
+mod defects;
 mod differential;
 mod dump;
 mod faults;
