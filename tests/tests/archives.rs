@@ -1,6 +1,6 @@
 //! Archives go on over the swap: pmlogger under the stock PMDA, then under ours, merged without a word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use pmbridge_tests::{
 /// Runs pmlogger for this many seconds on all metrics of sources, and gives the archive.
 pub(crate) fn log(pmcd: &Pmcd, name: &str, seconds: u32) -> PathBuf {
     let roots = run(pmcd.tool("pminfo").arg("openmetrics")).out;
-    let mut metrics: Vec<_> = roots.lines().filter(|name| !name.contains(".control.")).collect();
+    let mut metrics: Vec<_> = roots.lines().filter(|name| !is_passing(name)).collect();
     metrics.sort_unstable();
     let list: String = metrics.iter().map(|name| format!("\t{name}\n")).collect();
     let config = pmcd.dir.write("pmlogger.conf", format!("log mandatory on 1 sec {{\n{list}}}\n"));
@@ -23,6 +23,11 @@ pub(crate) fn log(pmcd: &Pmcd, name: &str, seconds: u32) -> PathBuf {
     let finished = run(&mut pmlogger);
     assert_eq!(finished.code, 0, "{finished:?}\n{}", pmcd.dir.read("pmlogger.log"));
     archive
+}
+
+/// Metrics that are not logged: those of the PMDA itself, and of the source that goes.
+fn is_passing(name: &str) -> bool {
+    name.contains(".control.") || name.contains("a_source_that_goes")
 }
 
 /// What pmdumplog shows of an archive.
@@ -67,23 +72,51 @@ fn instances(archive: &Path) -> BTreeMap<(String, String), Vec<String>> {
     all
 }
 
-/// Logs the sources under one PMDA, then the other in its place, and merges.
-fn merge(test: &str, sources: &[(&str, &str)], names: usize) {
+/// How many names of metrics a page has.
+fn count(page: &str) -> usize {
+    let samples = page.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let names: BTreeSet<_> = samples.map(|line| line.split(['{', ' ']).next().unwrap()).collect();
+    names.len()
+}
+
+/// The page with its last family first: whoever numbers by appearance alone numbers it otherwise.
+fn reversed(page: &str) -> String {
+    let mut families = vec![String::new()];
+    let mut in_comment = true;
+    for line in page.lines() {
+        if line.starts_with('#') && !in_comment {
+            families.push(String::new());
+        }
+        in_comment = line.starts_with('#');
+        let family = families.last_mut().unwrap();
+        family.push_str(line);
+        family.push('\n');
+    }
+    families.into_iter().rev().collect()
+}
+
+/// Logs a page under one PMDA, then the other in its place, and merges.
+fn merge(test: &str, page: &str) {
     let tools = [PMCD, STOCK, "/usr/bin/pmlogger", "/usr/bin/pmlogextract", "/usr/bin/pmdumplog"];
     if !has(test, &tools) {
         return;
     }
-    let setup = sources.iter().fold(Setup::new(), |setup, (name, url)| setup.source(name, url));
+    let names = count(page);
+    let server = Server::new();
+    let put = |page: &str| server.put("/page", Answer::Document(page.as_bytes().to_vec()));
+    // The source that goes leaves a hole in the numbers.
+    let setup = Setup::new().source("a_source_that_goes", &put(page)).source("page", &put(page));
     let ready = |pmcd: &Pmcd| {
-        eventually(&format!("all names; the logs are\n{}", pmcd.logs()), || {
-            let all = run(pmcd.tool("pminfo").arg("openmetrics")).out;
-            let count = all.lines().filter(|name| !name.contains(".control.")).count();
-            (count >= names).then_some(())
+        eventually(&format!("{names} names; the logs are\n{}", pmcd.logs()), || {
+            let all = run(pmcd.tool("pminfo").arg("openmetrics.page")).out;
+            (all.lines().count() >= names).then_some(())
         });
     };
     let stock = setup.start(Pmda::Stock);
     ready(&stock);
     let first = log(&stock, "first", 3);
+    put(&reversed(page));
+    std::fs::remove_file(stock.dir.join("config.d/a_source_that_goes.url")).unwrap();
     let ours = Setup::again(stock.stop()).start(Pmda::Ours);
     ready(&ours);
     let second = log(&ours, "second", 3);
@@ -93,7 +126,8 @@ fn merge(test: &str, sources: &[(&str, &str)], names: usize) {
     run(Command::new("pmlogcheck").arg(&merged)).ok();
 
     let (before, after, both) = (descriptors(&first), descriptors(&second), descriptors(&merged));
-    assert!(before.len() >= names, "{} of {names} metrics", before.len());
+    // Some have no values and so are not logged.
+    assert!(before.len() * 10 >= names * 9, "{} of {names} metrics", before.len());
     assert_eq!(before, after, "descriptors before and after the swap");
     assert_eq!(both, before, "one descriptor a metric");
     let (before, after) = (instances(&first), instances(&second));
@@ -112,15 +146,7 @@ fn archives_of_node_exporter_merge() {
         return;
     }
     // The page as it is at one time: instances that come between the two archives are not what is tested here.
-    let page = NodeExporter::start().page();
-    let text = String::from_utf8_lossy(&page).into_owned();
-    let mut names: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    names.iter_mut().for_each(|line| *line = line.split(['{', ' ']).next().unwrap());
-    names.sort_unstable();
-    names.dedup();
-    let server = Server::new();
-    let url = server.put("/metrics", Answer::Document(page));
-    merge("archives_of_node_exporter_merge", &[("node", &url)], names.len());
+    merge("archives_of_node_exporter_merge", &String::from_utf8(NodeExporter::start().page()).unwrap());
 }
 
 #[test]
@@ -149,30 +175,23 @@ fn archives_of_a_live_node_exporter_merge() {
 }
 
 /// One of QA's sample files, over HTTP.
-fn sample(test: &str, file: &str, names: usize) {
-    if !has(test, &[SAMPLES]) {
-        return;
+fn sample(test: &str, file: &str) {
+    if has(test, &[SAMPLES]) {
+        merge(test, &std::fs::read_to_string(format!("{SAMPLES}/{file}")).unwrap());
     }
-    let server = Server::new();
-    let page = std::fs::read(format!("{SAMPLES}/{file}")).unwrap();
-    merge(test, &[("sample", &server.put("/sample", Answer::Document(page)))], names);
 }
 
 #[test]
 fn archives_of_a_sample_with_pcp5_lines_merge() {
-    sample("archives_of_a_sample_with_pcp5_lines_merge", "sample-pmda-pcp5-metadata.txt", 6);
+    sample("archives_of_a_sample_with_pcp5_lines_merge", "sample-pmda-pcp5-metadata.txt");
 }
 
 #[test]
 fn archives_of_a_sample_with_histograms_and_labels_merge() {
-    sample(
-        "archives_of_a_sample_with_histograms_and_labels_merge",
-        "prom-exposition-formats-example1.txt",
-        9,
-    );
+    sample("archives_of_a_sample_with_histograms_and_labels_merge", "prom-exposition-formats-example1.txt");
 }
 
 #[test]
 fn archives_of_a_sample_with_instname_merge() {
-    sample("archives_of_a_sample_with_instname_merge", "sample-pmda-instname-5.0.0.txt", 250);
+    sample("archives_of_a_sample_with_instname_merge", "sample-pmda-instname-5.0.0.txt");
 }

