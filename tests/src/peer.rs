@@ -25,17 +25,21 @@ pub enum Pmda {
     Stock,
     /// pmbridge.
     Ours,
+    /// pmbridge with these flags more.
+    OursWith(&'static str),
 }
 
 impl Pmda {
     fn command(self, setup: &Setup) -> String {
         let command = match self {
             Self::Stock => format!("{PYTHON} {STOCK}"),
-            Self::Ours => format!("{} pmda", pmbridge().display()),
+            Self::Ours | Self::OursWith(_) => format!("{} pmda", pmbridge().display()),
         };
+        let more = if let Self::OursWith(flags) = self { flags } else { "" };
         let (config, log) = (setup.dir.join("config.d"), setup.dir.join("pmda.log"));
         let root = &setup.root;
-        let mut all = format!("{command} -c {} -d 144 -l {} -r {root}", config.display(), log.display());
+        let mut all =
+            format!("{command} -c {} -d 144 -l {} -r {root} {more}", config.display(), log.display());
         for arg in &setup.args {
             all.push(' ');
             all.push_str(arg);
@@ -121,8 +125,14 @@ impl Setup {
     /// Starts pmcd and waits for nothing but its port.
     pub fn start_unready(self, pmda: Pmda) -> Pmcd {
         let command = pmda.command(&self);
+        let line = format!("{}\t144\tpipe\tbinary notready\t{command}", self.root);
+        self.start_line(&line)
+    }
+
+    /// Starts pmcd with the line that its configuration has for the PMDA, and waits for nothing but its port.
+    pub fn start_line(self, line: &str) -> Pmcd {
         let Self { dir, root, .. } = self;
-        let conf = dir.write("pmcd.conf", format!("{root}\t144\tpipe\tbinary notready\t{command}\n"));
+        let conf = dir.write("pmcd.conf", format!("{line}\n"));
         let pmns = dir.write("pmns", format!("root {{\n\t{root}\t144:*:*\n}}\n"));
         let port = free_port();
         let mut pmcd = Command::new(PMCD);
@@ -173,6 +183,13 @@ impl Pmcd {
     /// Starts pmcd with these sources and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
         Self::setup(sources).start_unready(pmda)
+    }
+
+    /// Starts pmcd with the line that its configuration has for the PMDA, and waits for nothing but its port.
+    pub fn start_with(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
+        let setup = Self::setup(sources);
+        let line = line(&setup.dir);
+        setup.start_line(&line)
     }
 
     fn setup(sources: &[(&str, &str)]) -> Setup {
@@ -254,9 +271,15 @@ pub struct Serve {
 impl Serve {
     /// Starts it with these arguments and waits for its port.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_in(args, &[])
+    }
+
+    /// Starts it with these variables in its environment too.
+    pub fn start_in(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = Dir::new();
         let port = free_port();
         let mut command = Command::new(pmbridge());
+        command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
         let mut process = Process::start(&mut command, dir.join("serve.log"));
         eventually("the port of pmbridge serve", || {

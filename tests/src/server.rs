@@ -24,6 +24,8 @@ pub enum Answer {
     Truncated(Vec<u8>, usize),
     /// A status with a short body.
     Status(u16),
+    /// These fields, each with its CR LF, a Content-Length, and a body; the connection stays.
+    Fields(u16, String, Vec<u8>),
     /// Bytes that are not HTTP.
     Banner(&'static str),
     /// Sample lines without end.
@@ -92,7 +94,7 @@ impl Server {
         self.shared.heads.lock().unwrap().get(path).cloned().unwrap_or_default()
     }
 
-    /// How many connections there have been.
+    /// How many connections there were.
     pub fn connections(&self) -> u32 {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -136,8 +138,7 @@ fn converse(mut stream: Stream, shared: &Shared) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut head = Vec::new();
     loop {
-        let Some((path, text)) = request(&mut stream, &mut head, shared)? else { return Ok(()) };
-        shared.heads.lock().unwrap().insert(path.clone(), text);
+        let Some(path) = request(&mut stream, &mut head, shared)? else { return Ok(()) };
         *shared.gets.lock().unwrap().entry(path.clone()).or_default() += 1;
         let answer = shared.answers.lock().unwrap().get(&path).cloned().unwrap_or(Answer::Status(404));
         if !respond(&mut stream, answer, shared)? {
@@ -146,17 +147,15 @@ fn converse(mut stream: Stream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// The path and the head of the next request, or `None` at the end of the connection.
-fn request(
-    stream: &mut Stream,
-    head: &mut Vec<u8>,
-    shared: &Shared,
-) -> std::io::Result<Option<(String, String)>> {
+/// The path of the next request, or `None` at the end of the connection.
+fn request(stream: &mut Stream, head: &mut Vec<u8>, shared: &Shared) -> std::io::Result<Option<String>> {
     loop {
         if let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&head[..end]).into_owned();
             head.drain(..end + 4);
-            return Ok(Some((text.split_whitespace().nth(1).unwrap_or("/").to_owned(), text)));
+            let path = text.split_whitespace().nth(1).unwrap_or("/").to_owned();
+            shared.heads.lock().unwrap().insert(path.clone(), text);
+            return Ok(Some(path));
         }
         let mut piece = [0; 4096];
         match stream.read(&mut piece) {
@@ -199,6 +198,13 @@ fn respond(stream: &mut Stream, answer: Answer, shared: &Shared) -> std::io::Res
         }
         Answer::Status(code) => {
             send(format!("HTTP/1.1 {code} Told So\r\nContent-Length: 4\r\n\r\nnay\n").as_bytes())?;
+            return Ok(true);
+        }
+        Answer::Fields(code, fields, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {code} Told So\r\n{fields}Content-Length: {length}\r\n\r\n");
+            send(head.as_bytes())?;
+            send(&body)?;
             return Ok(true);
         }
         Answer::Banner(text) => send(text.as_bytes())?,

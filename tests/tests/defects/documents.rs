@@ -164,7 +164,7 @@ fn d25_integers_are_exact_or_have_no_value() {
             format!("# PCP5 v.m{i} 1.1.{i} {kind} PM_INDOM_NULL instant none\nv_m{i} {value}\n")
         })
         .collect();
-    let (_server, pmcd) = page(&(text + "last 1\n"));
+    let (_server, pmcd) = page(&(text + "# HELP last One that has no line of its own.\nlast 1\n"));
     let all = shown(&pmcd, &["openmetrics.page"]);
     for (i, (kind, value, want)) in cases.iter().enumerate() {
         let metric = all.get(&format!("openmetrics.page.v.m{i}"));
