@@ -4,7 +4,9 @@
 mod check;
 mod conn;
 mod fds;
+mod filter;
 mod flags;
+mod inflate;
 mod limits;
 mod log;
 mod memory;
@@ -18,6 +20,7 @@ mod serve;
 mod signals;
 mod sources;
 mod target;
+mod tls;
 mod url;
 mod user;
 mod watch;

@@ -13,13 +13,16 @@
 
 mod archives;
 mod check;
+mod config;
 mod defects;
 mod differential;
 mod dump;
 mod faults;
+mod fetching;
 mod harness;
 mod labels;
 mod layers;
 mod million;
 mod page;
+mod schedule;
 mod serve;
