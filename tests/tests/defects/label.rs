@@ -9,6 +9,10 @@ use crate::labels::labels;
 const QUOTING: &str = "q{a=\"say \\\"x\\\"\",b=\"1\\n2\",c=\"C:\\\\d\"} 1\nq{a=\"plain\",b=\"y\",c=\"z\"} 2\n\
                        t{tab=\"x\ty\u{1}\"} 3\n";
 
+/// A metric with two series, and one that a PCP line describes.
+const ITEMS: &str = "m{cpu=\"0\"} 1\nm{cpu=\"7\"} 2\n\
+                     # PCP v.m instant none\nv:m{instance=\"a\",cpu=\"0\"} 3\nv:m{instance=\"b\",cpu=\"7\",more=\"x\"} 4\n";
+
 fn quoting(compat: &str) -> (Server, Pmcd, String) {
     let server = Server::new();
     let url = server.put("/q", Answer::Document(QUOTING.as_bytes().to_vec()));
@@ -58,19 +62,19 @@ fn d10_under_the_rules_of_6_0_a_set_is_right_or_lost() {
     assert!(!pmcd.logs().contains("__pmAddLabels failed"), "{}", pmcd.logs());
 }
 
-/// QA test 1221 wants the labels of the last sample at item level, so that is the classic rule; those of the instances
-/// lie over them and are each instance's own.
+/// QA test 1221 wants the labels of the last sample at item level, or, where a PCP line describes the metric, those of
+/// the first; so that is the classic rule. Those of the instances lie over them and are each instance's own.
 #[test]
 fn d11_item_labels_are_those_of_the_last_sample_as_qa_wants() {
     if !can("d11_item_labels_are_those_of_the_last_sample_as_qa_wants") {
         return;
     }
     let server = Server::new();
-    let url =
-        server.put("/l", Answer::Document(b"m{cpu=\"0\"} 1\nm{cpu=\"7\"} 2\none{a=\"b\"} 3\n".to_vec()));
+    let url = server.put("/l", Answer::Document(ITEMS.as_bytes().to_vec()));
     let pmcd = Pmcd::start(Pmda::Ours, &[("l", &url)]);
     let sets = labels(pmcd.port, &["openmetrics.l"]).ok();
     assert_eq!(set(&sets, "item", "openmetrics.l.m"), r#"{"cpu": "7"}"#, "{sets}");
+    assert_eq!(set(&sets, "item", "openmetrics.l.v.m"), r#"{"cpu": "0", "instance": "a"}"#, "{sets}");
     assert!(set(&sets, "instances", "openmetrics.l.m 0").contains(r#""cpu": "0""#), "{sets}");
     assert!(set(&sets, "instances", "openmetrics.l.m 1").contains(r#""cpu": "7""#), "{sets}");
 }
