@@ -14,6 +14,7 @@
 use core::fmt::Debug;
 
 mod growing;
+mod own;
 mod script;
 
 use growing::Growing;

@@ -29,7 +29,7 @@ use crate::conn::Pipe;
 use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
-use crate::own::{self, Own};
+use crate::own::{Facts, Own};
 use crate::pcp_conf;
 use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
@@ -83,8 +83,8 @@ pub(crate) struct Host {
     epoch: Clock,
     was_ready: bool,
     warned: BTreeMap<String, Instant>,
-    /// When the bridge's own metrics were published last.
-    told: Option<Instant>,
+    /// Sources came or went since the bridge's own metrics were published.
+    untold: bool,
 }
 
 impl Host {
@@ -134,14 +134,21 @@ impl Host {
             epoch: Clock::now(),
             was_ready: true,
             warned: BTreeMap::new(),
-            told: None,
+            untold: true,
         })
     }
 
-    /// Publishes the bridge's own metrics too.
-    pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", Some(own::CLUSTER)).map_err(io::Error::other)?;
-        self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
+    /// Publishes the bridge's own metrics too, as `pmbridge.*`.
+    pub(crate) fn publish_bridge(&mut self) -> io::Result<()> {
+        self.own = Some(Own::bridge(&mut self.store).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// Publishes the bridge's own metrics too, as `ROOT.control.*`.
+    pub(crate) fn publish_control(&mut self) -> io::Result<()> {
+        let compat = self.store.view().compat();
+        let own = Own::control(&mut self.store, &self.options.root, compat);
+        self.own = Some(own.map_err(io::Error::other)?);
         Ok(())
     }
 
@@ -222,27 +229,40 @@ impl Host {
         if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
-        self.tell();
+        if !busy && core::mem::take(&mut self.untold) {
+            self.tell();
+        }
         self.pump_peers();
+        self.take_stored();
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
         self.pump_targets()
     }
 
-    /// Publishes the bridge's own metrics, if somebody may look; not for each of many requests.
+    /// Publishes the bridge's own metrics.
     fn tell(&mut self) {
-        let now = self.now();
-        let recent = self.told.is_some_and(|at| now.saturating_since(at) < TELL);
-        let mut peers = self.peers.iter().flatten();
-        if let Some(own) = &mut self.own
-            && !recent
-            && peers.clone().any(|p| p.ready || p.is_waiting())
-            && !peers.any(Peer::is_busy)
-        {
-            self.told = Some(now);
-            let clients = self.peers.iter().flatten().count();
-            own.publish(&mut self.store, &self.targets, clients, self.refused_clients);
+        let Some(own) = &self.own else { return };
+        let facts = Facts {
+            targets: &self.targets,
+            clients: self.peers.iter().flatten().count(),
+            refused_clients: self.refused_clients,
+            put_off: self.put_off,
+            debug: self.log.is_debug(),
+            now: self.now(),
+        };
+        own.publish(&mut self.store, &facts);
+    }
+
+    /// Obeys what clients have stored.
+    fn take_stored(&mut self) {
+        while let Some(stored) = self.store.stored() {
+            if self.own.as_ref().is_some_and(|own| own.is_debug(stored.metric)) {
+                let debug = stored.bits != 0;
+                self.log.set_debug(debug);
+                let root = &self.options.root;
+                self.log.info(format_args!("{root}.control.debug: set to {}", u8::from(debug)));
+            }
         }
     }
 
@@ -293,7 +313,5 @@ const CHILDREN: Token = Token(4);
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How old the bridge's own values may be.
-const TELL: Duration = Duration::from_millis(100);
 /// How long an answer may wait: pmcd drops an agent after 5 s.
 const PATIENCE: Duration = Duration::from_millis(4500);

@@ -14,6 +14,7 @@
 mod archives;
 mod check;
 mod config;
+mod control;
 mod defects;
 mod differential;
 mod dump;

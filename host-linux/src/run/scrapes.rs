@@ -66,6 +66,13 @@ impl Host {
         let mut from = 0;
         while let Some((id, next)) = self.store.wanted(from) {
             from = next;
+            if self.own.as_ref().is_some_and(|own| own.source == id) {
+                self.store.begin(id);
+                self.tell();
+                self.store.published(id);
+                self.ended = true;
+                continue;
+            }
             if let Some(place) = self.places.get(id.place()).copied().flatten() {
                 self.begin(place, false);
             }
@@ -322,13 +329,10 @@ impl Host {
                 });
                 (told, true)
             }
-            Outcome::Failed(why) => {
-                target.totals.failures = target.totals.failures.saturating_add(1);
-                (Some(why), false)
-            }
+            Outcome::Failed(why) => (Some(why), false),
             Outcome::Pending | Outcome::More | Outcome::Unreached => return,
         };
-        target.up = whole;
+        target.ended(if whole { Ok(()) } else { Err(complaint.clone().unwrap_or_default()) }, now);
         self.probes = self.probes.saturating_sub(usize::from(core::mem::take(&mut lane.probing)));
         (lane.settled, lane.began) = (true, None);
         lane.failures = if whole { 0 } else { lane.failures.saturating_add(1) };

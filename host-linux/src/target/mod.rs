@@ -20,6 +20,7 @@ use pmbridge_core::{
     http as core_http,
     role::{Context, document::Stats, scraper},
     store::SourceId,
+    time::Instant,
 };
 
 use crate::limits::Limits;
@@ -90,6 +91,10 @@ pub(crate) struct Target {
     pub(crate) totals: Totals,
     /// Whether the last scrape brought a whole document.
     pub(crate) up: bool,
+    /// How the last scrape went, once there was one.
+    pub(crate) went: Option<Result<(), String>>,
+    /// When the last scrape ended that brought a whole document.
+    pub(crate) last_whole: Option<Instant>,
     /// Readiness that was not followed up yet.
     pub(crate) ready: bool,
     token: Token,
@@ -118,6 +123,8 @@ impl Target {
             source,
             totals: Totals::default(),
             up: false,
+            went: None,
+            last_whole: None,
             ready: false,
             token,
             means,
@@ -226,6 +233,17 @@ impl Target {
             Kind::Script(script) => script.pump(cx),
         };
         self.after(outcome)
+    }
+
+    /// The scrape that ran has ended like this.
+    pub(crate) fn ended(&mut self, went: Result<(), String>, now: Instant) {
+        self.up = went.is_ok();
+        if self.up {
+            self.last_whole = Some(now);
+        } else {
+            self.totals.failures = self.totals.failures.saturating_add(1);
+        }
+        self.went = Some(went);
     }
 
     /// How it is called in the log.
