@@ -33,9 +33,9 @@ fn d01_a_bad_line_costs_that_line_and_is_counted() {
     ];
     let text: String = bad.iter().enumerate().map(|(i, line)| format!("good_{i} {i}\n{line}\n")).collect();
     let (_server, pmcd) = page(&(text + "good_last 99\n"));
-    for i in 0..bad.len() {
+    for (i, line) in bad.iter().enumerate() {
         let name = format!("openmetrics.page.good_{i}");
-        assert_eq!(values(&pmcd, &name), format!("value {i}"), "before {}", bad[i]);
+        assert_eq!(values(&pmcd, &name), format!("value {i}"), "before {line}");
     }
     assert_eq!(values(&pmcd, "openmetrics.page.good_last"), "value 99");
     let refused = of_source(&pmcd, "openmetrics.control.refused_lines", "page");

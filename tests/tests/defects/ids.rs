@@ -68,7 +68,7 @@ fn d17_hostile_and_damaged_pickle_tables_are_set_aside() {
 /// The files beside the stock PMDA's tables.
 fn own_tables(dir: &Dir) -> Vec<PathBuf> {
     let files = std::fs::read_dir(dir.join(TABLES)).unwrap().flatten().map(|entry| entry.path());
-    files.filter(|path| !path.extension().is_some_and(|extension| extension == "py")).collect()
+    files.filter(|path| path.extension().is_none_or(|extension| extension != "py")).collect()
 }
 
 /// Our own file of ids may be as damaged.
