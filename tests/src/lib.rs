@@ -24,9 +24,9 @@ mod server;
 
 pub use dir::Dir;
 pub use https::{Authority, Https};
-pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, pmbridge, script};
 pub use pminfo::{Metric, metrics};
-pub use process::{Finished, Process, run, tool};
+pub use process::{Finished, Process, Usage, children, run, signal, tool};
 pub use sandbox::Sandbox;
 pub use server::{Answer, Server, Stream};
 

@@ -57,12 +57,14 @@ pub fn metrics(listing: &str, root: &str) -> BTreeMap<String, Metric> {
         let text = line.trim();
         if text.starts_with("Data Type: ") || text.starts_with("Semantics: ") {
             metric.desc.push(text.to_owned());
+        } else if let Some(rest) = line.strip_prefix("Help: ") {
+            rest.clone_into(&mut metric.help); // such as `<empty entry>`
         } else if line == "Help:" || line.starts_with("Full help ") {
             in_help = true;
         } else if line.starts_with("    inst [") || line.starts_with("    value ") {
             in_help = false;
             metric.values.push(text.to_owned());
-        } else if in_help {
+        } else if in_help && !line.starts_with("Error: ") {
             metric.help += line;
             metric.help += "\n";
         } else if !line.is_empty() {

@@ -83,11 +83,12 @@ impl Drop for Process {
 }
 
 /// Sends a signal to one process that this test started.
-pub(crate) fn signal(name: &str, pid: u32) {
+pub fn signal(name: &str, pid: u32) {
     Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status().ok();
 }
 
-fn children(parent: u32) -> Vec<u32> {
+/// The process ids of a process's children.
+pub fn children(parent: u32) -> Vec<u32> {
     let Ok(dir) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = dir.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
@@ -97,6 +98,33 @@ fn parent_of(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What a process uses of the machine, as the kernel counts it.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Seconds of CPU so far, its own and the kernel's for it.
+    pub cpu: f64,
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+}
+
+impl Usage {
+    /// That of this process, which must be there.
+    pub fn of(pid: u32) -> Self {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("a process");
+        let stat = read("stat");
+        let fields: Vec<_> = stat.rsplit_once(')').expect("a stat").1.split_whitespace().collect();
+        // Ticks of user and system, fields 14 and 15 of proc(5); a tick is 10 ms on every Linux that PCP runs on.
+        let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().expect("ticks")).sum();
+        let status = read("status");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().expect("kilobytes");
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        Self { cpu: f64::from(ticks) / 100.0, resident: kilobytes << 10, descriptors }
+    }
 }
 
 /// How a tool ended.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pmbridge_tests::{Dir, PMCD, PYTHON, Pmcd, Pmda, SAMPLES, STOCK, Setup, eventually, has, pmbridge, run, tool};
+use pmbridge_tests::{
+    Dir, PMCD, PYTHON, Pmcd, Pmda, SAMPLES, STOCK, Setup, eventually, has, pmbridge, run, tool,
+};
 
 /// Labels that a pickle spells in every way it has.
 const ODD: &str = "a_m{x=\"q\\\"uote\",y=\"back\\\\slash\",z=\"nl\\nhere\"} 1\n\

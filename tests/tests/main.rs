@@ -11,9 +11,11 @@
     reason = "these are tests"
 )]
 
+mod archives;
 mod check;
 mod config;
 mod control;
+mod defects;
 mod differential;
 mod dump;
 mod faults;
@@ -21,6 +23,7 @@ mod fetching;
 mod harness;
 mod ids;
 mod install;
+mod labels;
 mod layers;
 mod million;
 mod page;
