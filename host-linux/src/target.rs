@@ -125,6 +125,7 @@ impl Target {
 
     /// Takes the document of a `file://` source.
     pub(crate) fn read_file(&mut self, cx: &mut Context<'_, Memory>, limits: &Limits) -> Outcome {
+        self.ready = false;
         let Url::File(path) = &self.source.url else { return Outcome::Pending };
         let open = || -> io::Result<File> {
             // A FIFO would stop the loop.
