@@ -18,6 +18,7 @@ mod script;
 
 use growing::Growing;
 use pmbridge_core::{
+    mapping::Plain,
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, desc, error, pmns, result::Results, text},
     role::{Role, agent::Settings, document::Document, scraper::Scraper},
@@ -332,10 +333,10 @@ fn bad_lines_are_refused_one_by_one_with_their_numbers() {
         let (refused, samples) = scrape(&mut store, cpu, Some(doc), piece);
         let lines: Vec<_> = refused.iter().map(|r| r.line).collect();
         assert_eq!((lines.as_slice(), samples), (&[2, 3, 4, 6, 7, 9][..], 2), "{refused:?}");
-        assert_eq!(store.view().metrics(), 2);
+        assert_eq!(store.view().names(), 2);
         let (again, _) = scrape(&mut store, cpu, Some(doc), piece);
         assert_eq!(again, refused);
-        assert_eq!(store.view().metrics(), 2);
+        assert_eq!(store.view().names(), 2);
     }
 }
 
@@ -377,9 +378,9 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
     fn check<S: Storage>(storage: S, region: Region, source: bool) {
         let mut store = Store::new(storage, DOMAIN, 1);
         store.set_root("o").unwrap();
-        let first = store.add_source("s", "", 1).unwrap();
+        let first = store.add_source("s", "", Some(1)).unwrap();
         if source {
-            assert!(store.add_source("t", "", 2).is_err());
+            assert!(store.add_source("t", "", Some(2)).is_err());
             assert_eq!(store.refused(region), 1);
             return;
         }
@@ -396,10 +397,10 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
                 store.refused(region),
                 "{region:?}"
             );
-            let state = (store.view().metrics(), store.view().series(), store.text_len(), samples);
+            let state = (store.view().names(), store.view().series(), store.text_len(), samples);
             assert_eq!(*before.get_or_insert(state), state, "{region:?}");
         }
-        let pmids: Vec<_> = (0..store.view().metrics()).map(|i| pmid(1, u16::try_from(i).unwrap())).collect();
+        let pmids: Vec<_> = (0..store.view().names()).map(|i| pmid(1, u16::try_from(i).unwrap())).collect();
         let got = fetched(&mut store, &pmids, &mut |store, source| {
             scrape(store, source, Some(&doc), 7);
         });
@@ -408,11 +409,11 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
         let names = told(pdus(&ask(&mut store, &traverse(b"")))[0]);
         assert_eq!(names.len(), pmids.len());
     }
-    check(Fixed::<1, 9, 16, 128, 1024>::new(), Region::Sources, true);
-    check(Fixed::<1, 4, 16, 128, 1024>::new(), Region::Metrics, false);
-    check(Fixed::<1, 9, 9, 128, 1024>::new(), Region::Series, false);
-    check(Fixed::<1, 9, 16, 32, 1024>::new(), Region::Index, false);
-    check(Fixed::<1, 9, 16, 128, 128>::new(), Region::Text, false);
+    check(Fixed::<1, 9, 16, 8, 128, 1024>::new(), Region::Sources, true);
+    check(Fixed::<1, 4, 16, 8, 128, 1024>::new(), Region::Metrics, false);
+    check(Fixed::<1, 9, 9, 8, 128, 1024>::new(), Region::Series, false);
+    check(Fixed::<1, 9, 16, 8, 32, 1024>::new(), Region::Index, false);
+    check(Fixed::<1, 9, 16, 8, 128, 128>::new(), Region::Text, false);
 }
 
 #[test]
@@ -427,7 +428,7 @@ fn a_reordered_label_set_is_the_same_instance_and_the_last_value_wins() {
             assert_eq!(got[0].1, Ok(vec![(0, double(3.0))]));
         }
     }
-    let (_, body) = (store.view().metrics(), ask(&mut store, &instances_request(indom(0), -1, b"")));
+    let (_, body) = (store.view().names(), ask(&mut store, &instances_request(indom(0), -1, b"")));
     assert_eq!(instances(pdus(&body)[0]), [(0, "0 a:1 b:2".to_owned())]);
 }
 
@@ -494,7 +495,7 @@ fn a_source_that_is_held_is_answered_as_it_is() {
     scrape(&mut store, other, Some("up 4\n"), 100);
     store.commit(other, false, until(50));
     store.begin(other);
-    let mut document = Document::new(other, [0u8; 64]);
+    let mut document = Document::new(other, [0u8; 64], Plain);
     document.feed(&mut store, b"up 5\n", &mut |_| {});
     document.finish(&mut store, &mut |_| {});
     store.commit(other, true, until(90));
@@ -597,7 +598,7 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
             let (mut store, [cpu, other]) = store(Growing::default());
             scrape(&mut store, other, Some(OTHER), 100);
             store.begin(cpu);
-            let mut role = Scraper::new(request, Document::new(cpu, [0u8; 512]), 10_000);
+            let mut role = Scraper::new(request, Document::new(cpu, [0u8; 512], Plain), 10_000);
             let sent = talk(&mut role, &mut store, response.as_bytes(), (chunk, 5), &mut |_| false);
             assert_eq!(sent, request);
             assert_eq!(role.is_done(), !until_close);
@@ -614,7 +615,7 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
 fn names_all(store: &mut Store<Growing>) -> Vec<u8> {
     let view = store.view();
     let mut all = Vec::new();
-    for metric in (0..view.metrics()).filter_map(|at| view.in_order(at)) {
+    for metric in (0..view.names()).filter_map(|at| view.in_order(at)) {
         all.extend_from_slice(view.name(metric));
         all.extend_from_slice(format!("{:?}", metric.desc()).as_bytes());
         for (_, series) in view.series_from(view.first(metric)) {
@@ -632,7 +633,7 @@ fn a_response_cut_short_is_never_taken_for_whole() {
         for cut in (0..response.len() - 1).step_by(17) {
             let (mut store, [cpu, _]) = store(Growing::default());
             store.begin(cpu);
-            let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 512]), 10_000);
+            let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 512], Plain), 10_000);
             let head = response.rfind("200 OK").unwrap_or(0);
             let arrived = &response.as_bytes()[..cut];
             let mut room = [0; 8];
@@ -728,7 +729,7 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
             doc[at] = dice.next().to_be_bytes()[0];
         }
         store.begin(cpu);
-        let mut document = Document::new(cpu, [0u8; 64]);
+        let mut document = Document::new(cpu, [0u8; 64], Plain);
         let mut rest = doc.as_slice();
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(dice.below(rest.len()) + 1);
@@ -743,7 +744,7 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
             response[at] = dice.next().to_be_bytes()[0];
         }
         store.begin(cpu);
-        let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64]), 10_000);
+        let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64], Plain), 10_000);
         torment(&mut role, &mut store, &response, &mut dice);
         store.commit(cpu, false, Instant::START);
     }

@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pmbridge_core::mapping::Compat;
+
 use crate::limits::Limits;
 
 use commands::{COMMANDS, Command, PMDA};
@@ -37,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) max_age: Duration,
     /// Whom to become once the log is open.
     pub(crate) user: Option<String>,
+    /// The version of PCP whose rules hold, where it was said.
+    pub(crate) compat: Option<Compat>,
     /// Debug messages are logged too.
     pub(crate) debug: bool,
     /// pmcd.conf says plain `binary`: pmcd does not wait for PMDAREADY.
@@ -67,6 +71,7 @@ impl Default for Options {
             refresh: Duration::from_secs(10),
             max_age: Duration::ZERO,
             user: None,
+            compat: None,
             debug: false,
             ready: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 44321)),
@@ -294,7 +299,7 @@ mod tests {
         let Invocation::Serve(options) = parsed(line).unwrap() else { panic!() };
         assert_eq!(
             options.limits,
-            Limits { series: 2 << 20, body: 3072, line: 7, clients: 1, connections: 9 }
+            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1, connections: 9 }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());
         assert_eq!(options.operands, ["http://a/", "http://b/"]);

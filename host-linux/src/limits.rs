@@ -7,6 +7,8 @@
 pub(crate) struct Limits {
     /// Series kept over all sources.
     pub(crate) series: usize,
+    /// Instances that vanished and whose ids are kept, over all sources.
+    pub(crate) vanished: usize,
     /// Bytes of one document.
     pub(crate) body: usize,
     /// Bytes of one line of a document.
@@ -19,8 +21,14 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// A million series and its document fit with room to spare.
-    pub(crate) const DEFAULT: Self =
-        Self { series: 1 << 23, body: 1 << 30, line: 1 << 20, clients: 512, connections: usize::MAX };
+    pub(crate) const DEFAULT: Self = Self {
+        series: 1 << 23,
+        vanished: 1 << 24,
+        body: 1 << 30,
+        line: 1 << 20,
+        clients: 512,
+        connections: usize::MAX,
+    };
 }
 
 impl Default for Limits {

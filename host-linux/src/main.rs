@@ -4,6 +4,7 @@
 mod check;
 mod conn;
 mod fds;
+mod filter;
 mod flags;
 mod limits;
 mod log;

@@ -29,6 +29,7 @@ use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
 use crate::own::{self, Own};
+use crate::pcp_conf;
 use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
@@ -91,7 +92,9 @@ impl Host {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let mut store = Store::new(Memory::new(options.limits.series), options.domain, seed());
+        let mut store =
+            Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
+        store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
         Ok(Self {
@@ -130,7 +133,7 @@ impl Host {
 
     /// Publishes the bridge's own metrics too.
     pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", own::CLUSTER).map_err(io::Error::other)?;
+        let source = self.store.add_source("pmbridge", "", Some(own::CLUSTER)).map_err(io::Error::other)?;
         self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
         Ok(())
     }
@@ -207,7 +210,8 @@ impl Host {
     fn turn(&mut self) -> bool {
         self.accept();
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
-        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed()) {
+        let asks = self.peers.iter().flatten().any(|peer| peer.ready);
+        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
         self.tell();
@@ -238,8 +242,13 @@ impl Host {
         let now = self.now();
         let lines = self.paused_until.filter(|_| !self.wanted.is_empty() || !self.sick.is_empty());
         let peers = self.peers.iter().flatten().filter_map(Peer::deadline);
-        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min()?;
-        Some(std::time::Duration::from_millis(next.saturating_since(now).millis().saturating_add(1)))
+        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min();
+        let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
+        // Nobody looks at the directory while an answer is half out.
+        let busy = self.peers.iter().flatten().any(Peer::is_busy);
+        let watch = self.directory.as_ref().filter(|_| !busy).and_then(|(_, watch)| watch.wait());
+        let wait = next.into_iter().chain(watch).min()?;
+        Some(wait.saturating_add(std::time::Duration::from_millis(1)))
     }
 
     fn now(&self) -> Instant {

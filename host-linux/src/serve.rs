@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use crate::flags::Options;
 use crate::log::Log;
 use crate::run::Host;
-use crate::sources::{Directory, Source};
+use crate::sources::{Directory, Origin, Source};
 use crate::url::Url;
 use crate::user;
 
@@ -68,7 +68,7 @@ fn operand(text: &OsStr) -> io::Result<Source> {
     if !is_name {
         return Err(bad(format!("{name}: a source's name is a letter, then letters, digits, '_' and '.'")));
     }
-    Ok(Source { name, url: parsed })
+    Ok(Source::plain(name, Origin::Url(parsed)))
 }
 
 /// A URL that may be wrong, without what may be a password in it.

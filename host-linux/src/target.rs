@@ -19,9 +19,10 @@ use pmbridge_core::{
 };
 
 use crate::conn::{Flow, Tx, Window, receive, send};
+use crate::filter::Filter;
 use crate::limits::Limits;
 use crate::memory::Memory;
-use crate::sources::Source;
+use crate::sources::{Origin, Source};
 use crate::url::Url;
 
 /// What all scrapes of a target added up to.
@@ -66,7 +67,7 @@ pub(crate) struct Target {
     reused: bool,
     rx: Window,
     tx: Tx,
-    scrape: Option<Scraper<Rc<[u8]>, Vec<u8>>>,
+    scrape: Option<Scraper<Rc<[u8]>, Vec<u8>, Rc<Filter>>>,
     line: Vec<u8>,
     max_body: u64,
 }
@@ -74,7 +75,7 @@ pub(crate) struct Target {
 impl Target {
     /// A target that nothing was asked of yet.
     pub(crate) fn new(id: SourceId, source: Source) -> Self {
-        let request = request(&source.url);
+        let request = request(&source);
         Self {
             id,
             source,
@@ -95,7 +96,7 @@ impl Target {
 
     /// The source has another URL from now on.
     pub(crate) fn change(&mut self, source: Source) {
-        self.request = request(&source.url);
+        self.request = request(&source);
         self.source = source;
         self.stream = None;
         self.addresses.clear();
@@ -125,8 +126,7 @@ impl Target {
 
     /// Takes the document of a `file://` source.
     pub(crate) fn read_file(&mut self, cx: &mut Context<'_, Memory>, limits: &Limits) -> Outcome {
-        self.ready = false;
-        let Url::File(path) = &self.source.url else { return Outcome::Pending };
+        let Origin::Url(Url::File(path)) = &self.source.origin else { return Outcome::Pending };
         let open = || -> io::Result<File> {
             // A FIFO would stop the loop.
             if !std::fs::metadata(path)?.is_file() {
@@ -138,7 +138,8 @@ impl Target {
             Ok(file) => file.take(u64::try_from(limits.body).unwrap_or(u64::MAX)),
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        let mut document = Document::new(self.id, line_buffer(&mut self.line, limits));
+        let mut document =
+            Document::new(self.id, line_buffer(&mut self.line, limits), Rc::clone(&self.source.filter));
         let mut piece = vec![0; WINDOW];
         loop {
             match file.read(&mut piece) {
@@ -169,7 +170,8 @@ impl Target {
 
     /// The scrape begins, or begins again.
     fn renew(&mut self) {
-        let document = Document::new(self.id, core::mem::take(&mut self.line));
+        let document =
+            Document::new(self.id, core::mem::take(&mut self.line), Rc::clone(&self.source.filter));
         self.scrape = Some(Scraper::new(Rc::clone(&self.request), document, self.max_body));
     }
 
@@ -237,7 +239,7 @@ impl Target {
 
     /// How it is called in the log.
     pub(crate) fn label(&self) -> String {
-        let mut url = self.source.url.to_string();
+        let mut url = self.source.origin.to_string();
         if let Some((at, _)) = url.char_indices().nth(200) {
             url.truncate(at);
             url.push_str("...");
@@ -259,7 +261,11 @@ impl Target {
         self.stream = None;
     }
 
-    fn exchange(&mut self, scrape: &mut Scraper<Rc<[u8]>, Vec<u8>>, cx: &mut Context<'_, Memory>) -> Outcome {
+    fn exchange(
+        &mut self,
+        scrape: &mut Scraper<Rc<[u8]>, Vec<u8>, Rc<Filter>>,
+        cx: &mut Context<'_, Memory>,
+    ) -> Outcome {
         let Some(stream) = &mut self.stream else { return Outcome::Pending };
         if let Ok(Some(error)) = stream.take_error() {
             return Outcome::Failed(error.to_string());
@@ -308,9 +314,14 @@ fn explain(error: scraper::Error) -> String {
     error.to_string()
 }
 
-fn request(url: &Url) -> Rc<[u8]> {
-    let Url::Http(http) = url else { return Rc::new([]) };
-    let headers = http.authorization();
+fn request(source: &Source) -> Rc<[u8]> {
+    let Origin::Url(Url::Http(http)) = &source.origin else { return Rc::new([]) };
+    // A field that the configuration gives is not said twice.
+    let given = source
+        .headers
+        .lines()
+        .any(|line| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Authorization")));
+    let headers = format!("{}{}", if given { String::new() } else { http.authorization() }, source.headers);
     let get = Get { host: &http.authority, path: &http.path, headers: &headers, keep_alive: true };
     let mut counter = Writer::counter();
     get.emit(&mut counter);

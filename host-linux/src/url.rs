@@ -48,10 +48,10 @@ impl Url {
         }
     }
 
-    /// The `hostname` label of the source: host and port as written, or this machine's name where that is meant.
+    /// The `hostname` label of the source: the host as written, or this machine's name where that is meant.
     pub(crate) fn hostname<'a>(&'a self, this_machine: &'a str) -> &'a str {
         match self {
-            Self::Http(http) if http.authority != "localhost" => &http.authority,
+            Self::Http(http) if !http.host.eq_ignore_ascii_case("localhost") => &http.host,
             _ => this_machine,
         }
     }
@@ -275,7 +275,7 @@ mod tests {
         let shown = format!("{url} {url:?} {}", url.source_name());
         assert!(!shown.contains("ecret") && !shown.contains("user"), "{shown}");
         assert_eq!(url.to_string(), "http://h:9/x?y");
-        assert_eq!(url.hostname("me"), "h:9");
+        assert_eq!(url.hostname("me"), "h");
         let Url::Http(url) = url else { panic!() };
         assert_eq!(url.authorization(), "Authorization: Basic dXNlcjpzZWNyZXQh\r\n");
         assert_eq!(http("http://h").authorization(), "");
@@ -296,11 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bare_localhost_is_this_machine() {
+    fn localhost_is_this_machine_and_a_hostname_has_no_port() {
         for (text, want) in [
             ("http://localhost/metrics", "me"),
-            ("http://localhost:9100/metrics", "localhost:9100"),
-            ("http://127.0.0.1/", "127.0.0.1"),
+            ("http://u:p@LocalHost:9100/metrics", "me"),
+            ("http://127.0.0.1:9100/", "127.0.0.1"),
+            ("http://u:p@h:9100/", "h"),
+            ("http://[::1]:9100/", "::1"),
             ("file:///x", "me"),
         ] {
             assert_eq!(Url::parse(text).unwrap().hostname("me"), want, "{text}");

@@ -12,6 +12,7 @@
 )]
 
 mod check;
+mod config;
 mod differential;
 mod dump;
 mod faults;

@@ -40,7 +40,7 @@ pub struct Agent<const PROFILE: usize> {
     word: Word,
     answerer: Answerer,
     profile: Stored<PROFILE>,
-    known_names: usize,
+    known_names: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         };
         if done {
             self.at = next;
-            self.known_names = cx.store.view().metrics();
+            self.known_names = cx.store.view().names_epoch();
         }
         Ok(Progress { consumed: 0, produced })
     }
@@ -120,8 +120,8 @@ impl<const PROFILE: usize> Agent<PROFILE> {
             Kind::ATTR | Kind::ERROR => silent,
             kind if !is_request(kind) => silent,
             kind => {
-                let names = cx.store.view().metrics();
-                let flags = if names > self.known_names { NAMES_CHANGE } else { 0 };
+                let names = cx.store.view().names_epoch();
+                let flags = if names != self.known_names { NAMES_CHANGE } else { 0 };
                 let profile = self.profile.profile();
                 let progress = self.answerer.step(cx, (header, body, len), Ok(profile), flags, output);
                 if progress.consumed > 0 && kind == Kind::FETCH {

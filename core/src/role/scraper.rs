@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     http::{self, body::Body, response::Head},
+    mapping::Rules,
     store::Storage,
     time::Instant,
     wire::Writer,
@@ -48,11 +49,11 @@ impl From<http::Error> for Error {
 
 /// One scrape: `R` is the request as bytes, `B` the room for a line that is cut.
 #[derive(Debug)]
-pub struct Scraper<R, B> {
+pub struct Scraper<R, B, F> {
     request: R,
     sent: usize,
     at: At,
-    document: Document<B>,
+    document: Document<B, F>,
     max_body: u64,
     status: u16,
     keep_alive: bool,
@@ -65,9 +66,9 @@ enum At {
     Done,
 }
 
-impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
+impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>, F: Rules> Scraper<R, B, F> {
     /// Sends `request` and reads a body of at most `max_body` bytes into `document`.
-    pub const fn new(request: R, document: Document<B>, max_body: u64) -> Self {
+    pub const fn new(request: R, document: Document<B, F>, max_body: u64) -> Self {
         Self { request, sent: 0, at: At::Head, document, max_body, status: 0, keep_alive: false }
     }
 
@@ -97,7 +98,7 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
     }
 
     /// Gives the document back.
-    pub fn into_document(self) -> Document<B> {
+    pub fn into_document(self) -> Document<B, F> {
         self.document
     }
 
@@ -154,7 +155,7 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
     }
 }
 
-impl<S: Storage, R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Role<S> for Scraper<R, B> {
+impl<S: Storage, R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>, F: Rules> Role<S> for Scraper<R, B, F> {
     type Error = Error;
 
     fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Error> {

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use pmbridge_core::mapping::Compat;
+
 use super::{Format, Invocation, Options};
 
 /// One command: its row in the overview, its flags and its operands.
@@ -34,9 +36,9 @@ const CONFIG: Flag = Flag {
     long: "config",
     short: Some('c'),
     takes: Some("DIR"),
-    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line (http:// or file://), \
-           and its name below DIR is the source's name. pmda: config.d unless given; a relative DIR is below \
-           $PCP_PMDAS_DIR/ROOT.",
+    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line, and each executable \
+           file is a script that prints its document; the name below DIR is the source's name. See CONFIGURATION in \
+           pmbridge(1). pmda: config.d unless given; a relative DIR is below $PCP_PMDAS_DIR/ROOT.",
     set: |o, v| {
         o.config = Some(v.into());
         Ok(())
@@ -120,6 +122,34 @@ const DEBUG: Flag = Flag {
     help: "Log what happens in detail.",
     set: |o, _| {
         o.debug = true;
+        Ok(())
+    },
+};
+
+const COMPAT: Flag = Flag {
+    long: "compat",
+    short: None,
+    takes: Some("VERSION"),
+    help: "Follow the rules of this version of PCP, 6.0 or 7.2, where its own PMDA's differ: whether names vanish, labels \
+           'instname', backslashes in instance names (that of the installed PCP, else 7.2).",
+    set: |o, v| {
+        o.compat = Some(match v.to_str() {
+            Some("6.0") => Compat::V60,
+            Some("7.2") => Compat::V72,
+            _ => return Err("6.0 or 7.2"),
+        });
+        Ok(())
+    },
+};
+
+const MAX_VANISHED: Flag = Flag {
+    long: "max-vanished",
+    short: None,
+    takes: Some("N"),
+    help: "Keep the ids of at most N instances that vanished (16M), so that they come back as who they were. Beyond it they \
+           count as series.",
+    set: |o, v| {
+        o.limits.vanished = size(v)?;
         Ok(())
     },
 };
@@ -215,7 +245,9 @@ pub(super) const PMDA: Command = Command {
                 Ok(())
             },
         },
+        COMPAT,
         MAX_SERIES,
+        MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
         MAX_CONNECTIONS,
@@ -259,7 +291,9 @@ const SERVE: Command = Command {
                 Ok(())
             },
         },
+        COMPAT,
         MAX_SERIES,
+        MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
         MAX_CONNECTIONS,

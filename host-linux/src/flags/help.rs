@@ -84,7 +84,7 @@ pub(super) fn manual() -> String {
             out += &format!(".TP\n.B {short}\\-\\-{}{takes}\n{}\n", troff(flag.long), troff(flag.help));
         }
     }
-    out + EPILOGUE
+    out + CONFIGURATION + EPILOGUE
 }
 
 /// Text with what troff would take for its own made plain.
@@ -96,6 +96,7 @@ fn troff(text: &str) -> String {
 const BRIEF: &str = "the bridge between Performance Co-Pilot and Prometheus/OpenMetrics";
 const ABOUT: &str = "pmbridge makes the metrics of Prometheus and OpenMetrics endpoints readable by PCP's tools, under \
                      pmcd or by itself. Called by a name that starts with pmda, it is pmbridge pmda.";
+const CONFIGURATION: &str = include_str!("configuration.man");
 const EPILOGUE: &str = ".SH FILES\n.TP\n.I $PCP_PMDAS_DIR/openmetrics/config.d\nthe sources\n\
                         .TP\n.I $PCP_LOG_DIR/pmcd/openmetrics.log\nthe log under pmcd\n\
                         .SH SEE ALSO\n.BR pmcd (1),\n.BR pminfo (1),\n.BR pmdaopenmetrics (1)\n";

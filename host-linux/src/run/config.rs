@@ -8,7 +8,7 @@ use mio::{Interest, unix::SourceFd};
 use super::{Host, WATCH, escaped};
 use crate::log::host_name;
 use crate::own;
-use crate::sources::{Changes, Directory, Source};
+use crate::sources::{Changes, Directory, Origin, Source};
 use crate::target::Target;
 use crate::watch::Watch;
 
@@ -29,7 +29,12 @@ impl Host {
             let Some(target) = self.targets.get_mut(place) else { return };
             self.store.retire(target.id);
             self.store.revive(target.id);
+            self.store.relearn(target.id);
+            let labelled = self.store.set_labels(target.id, &labels(&source));
             target.change(source);
+            if let Err(full) = labelled {
+                self.log.error(format_args!("{}: keeps its labels, {full}", target.source.name));
+            }
             return;
         }
         let place = self.targets.len();
@@ -39,7 +44,7 @@ impl Host {
             self.log.error(format_args!("{}: ignored, there are {most} sources already", source.name));
             return;
         };
-        match self.store.add_source(&source.name, &labels(&source), cluster) {
+        match self.store.add_source(&source.name, &labels(&source), Some(cluster)) {
             Ok(id) => {
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.names.insert(source.name.clone(), place);
@@ -54,8 +59,8 @@ impl Host {
     pub(super) fn rescan(&mut self) {
         let Some((directory, watch)) = &mut self.directory else { return };
         let began = Clock::now();
-        let changes = directory.scan();
-        if let Err(error) = watch.add(&changes.directories) {
+        let changes = directory.scan(&watch.unfinished());
+        if let Err(error) = watch.add(&changes.directories, &changes.targets) {
             self.log.warning(format_args!("{}: changes may go unseen: {error}", directory.path().display()));
         }
         changes.log_notices(&self.log);
@@ -64,6 +69,7 @@ impl Host {
         }
         let seconds = began.elapsed().as_secs_f64();
         let entries = changes.entries;
+        self.log.debug(format_args!("{} config entries were read again", changes.read));
         self.log.info(format_args!(
             "Config change detected, traversed {entries} config entries in {seconds:.4} s, rescanning ..."
         ));
@@ -85,6 +91,14 @@ impl Host {
 /// The labels that all metrics of a source share, as exposition text. User and password are not among them.
 fn labels(source: &Source) -> String {
     let machine = host_name();
-    let (host, name, url) = (source.url.hostname(&machine), &source.name, source.url.to_string());
-    format!("hostname=\"{}\",source=\"{}\",url=\"{}\"", escaped(host), escaped(name), escaped(&url))
+    let name = escaped(&source.name);
+    match &source.origin {
+        Origin::Url(url) => {
+            let host = escaped(url.hostname(&machine));
+            format!("hostname=\"{host}\",source=\"{name}\",url=\"{}\"", escaped(&url.to_string()))
+        }
+        Origin::Script(path) => {
+            format!("script=\"{}\",source=\"{name}\"", escaped(&path.display().to_string()))
+        }
+    }
 }

@@ -13,6 +13,7 @@ use pmbridge_core::time::{Duration, Instant};
 
 use super::health::{self, Line, News};
 use super::{Host, TARGETS, budget, wall};
+use crate::sources::Origin;
 use crate::target::{Outcome, Target};
 use crate::url::Url;
 
@@ -224,7 +225,7 @@ impl Host {
             return;
         };
         if !target.has_address() {
-            let Url::Http(http) = &target.source.url else { return };
+            let Origin::Url(Url::Http(http)) = &target.source.origin else { return };
             if lane.lookup.is_some() {
                 return;
             }
@@ -247,8 +248,7 @@ impl Host {
             if !target.is_running() || target.descriptors() > 0 {
                 continue;
             }
-            let is_meant =
-                matches!(&target.source.url, Url::Http(http) if asked.as_ref() == Some(&http.host));
+            let is_meant = matches!(&target.source.origin, Origin::Url(Url::Http(http)) if asked.as_ref() == Some(&http.host));
             match answer.addresses {
                 _ if !is_meant => self.reach(place),
                 Ok(addresses) => {
@@ -318,6 +318,10 @@ impl Host {
             return;
         };
         target.abandon_unless(matches!(outcome, Outcome::Done(_)));
+        for name in target.source.filter.excluded() {
+            let (root, source) = (&self.options.root, &target.source.name);
+            self.log.info(format_args!("Metric {root}.{source}.{name} excluded by config filters"));
+        }
         let (complaint, whole) = match outcome {
             Outcome::Done(stats) => {
                 target.totals.samples = target.totals.samples.saturating_add(stats.samples);
@@ -386,7 +390,7 @@ impl Host {
 
 /// Whether a scrape costs so little, and ends so surely, that it need not be spared when the source is sick.
 fn is_cheap(target: &Target) -> bool {
-    matches!(target.source.url, Url::File(_))
+    matches!(target.source.origin, Origin::Url(Url::File(_)))
 }
 
 fn needs_descriptor(target: &Target) -> bool {

@@ -1,0 +1,62 @@
+//! Rules are what a source's configuration says about the samples that it sends.
+
+use super::pcpline::PcpLine;
+
+/// What becomes of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the configuration has these words")]
+pub enum Fate {
+    /// It tells instances apart, and is told with them.
+    Keep,
+    /// Nobody hears of it.
+    Drop,
+    /// It is told and does not tell instances apart.
+    Optional,
+}
+
+/// What a source's configuration says about what it sends.
+///
+/// Asked once for each metric and series that is new, never for a sample.
+pub trait Rules {
+    /// Whether samples of this name, as exposed, are taken.
+    fn takes(&self, name: &str) -> bool;
+
+    /// What becomes of a label of this name.
+    fn label(&self, name: &str) -> Fate;
+
+    /// What the metric of this name, as exposed, is said to be.
+    fn describe<'a>(&self, name: &'a str) -> Option<PcpLine<'a>>;
+}
+
+/// Everything is taken as it comes.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing in it")]
+pub struct Plain;
+
+impl Rules for Plain {
+    fn takes(&self, _: &str) -> bool {
+        true
+    }
+
+    fn label(&self, _: &str) -> Fate {
+        Fate::Keep
+    }
+
+    fn describe<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        None
+    }
+}
+
+impl<P: core::ops::Deref<Target: Rules>> Rules for P {
+    fn takes(&self, name: &str) -> bool {
+        (**self).takes(name)
+    }
+
+    fn label(&self, name: &str) -> Fate {
+        (**self).label(name)
+    }
+
+    fn describe<'a>(&self, name: &'a str) -> Option<PcpLine<'a>> {
+        (**self).describe(name)
+    }
+}
