@@ -207,6 +207,31 @@ fn what_is_remembered_gets_its_ids_back_and_shows_only_when_it_is_met() {
 }
 
 #[test]
+fn a_metric_is_remembered_by_the_name_that_its_samples_have() {
+    let page = "# PCP5 disk.read 60.0.4 double 60.1 counter none\ndisk_read{instname=\"sda\"} 1\ndisk_other{instname=\"sda\"} 2\n\
+                # plain\njob:up 3\nlast 4\n";
+    let mut first = store(Compat::V60);
+    let source = first.add_source("s", "", None).unwrap();
+    read(&mut first, source, page);
+    let saved = told(&mut first, source);
+    assert_eq!(saved, ["1.0 disk_read", "1.0[0 plain] sda", "1.1 disk_other", "1.2 job:up", "1.3 last"]);
+    let mut second = store(Compat::V60);
+    let source = second.add_source("s", "", None).unwrap();
+    for (item, name) in [(7, "disk_read"), (5, "disk_other"), (3, "job:up"), (9, "last"), (11, "disk.read")] {
+        assert!(second.remember_metric(source, 1, item, name).unwrap());
+    }
+    assert!(second.remember_instance((1, 7), 4, false, "sda").unwrap());
+    for _ in 0..3 {
+        read(&mut second, source, page);
+        assert_eq!(pmid(&second, "openmetrics.s.disk.read"), Pmid::new(144, 1, 7).unwrap());
+        assert_eq!(pmid(&second, "openmetrics.s.job.up"), Pmid::new(144, 1, 3).unwrap());
+        assert_eq!(pmid(&second, "openmetrics.s.last"), Pmid::new(144, 1, 9).unwrap());
+        assert_eq!(live(&second, "openmetrics.s.disk.read")[&4].0, "sda");
+        assert_eq!(told(&mut second, source), [""; 0]);
+    }
+}
+
+#[test]
 fn names_vanish_by_the_rules_of_the_version_and_come_back_the_same() {
     for (compat, kept) in [(Compat::V60, true), (Compat::V72, false)] {
         let mut store = store(compat);

@@ -14,6 +14,7 @@
 use core::fmt::Debug;
 
 mod growing;
+mod own;
 mod script;
 
 use growing::Growing;
@@ -604,7 +605,7 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
             assert_eq!(role.is_done(), !until_close);
             role.end(&mut context(&mut store, 0)).unwrap();
             assert!(role.is_done());
-            assert_eq!(role.stats().samples, 9);
+            assert_eq!(role.document().stats().samples, 9);
             store.commit(cpu, true, Instant::START);
             let got = dump(&mut store);
             assert_eq!(want.get_or_insert_with(|| got.clone()), &got, "by {chunk}");

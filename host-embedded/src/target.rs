@@ -30,7 +30,7 @@ pub struct Target<'r> {
 
 #[derive(Debug)]
 struct Scrape<'r> {
-    conn: Conn<Scraper<&'r [u8], [u8; LINE], Plain>, WINDOW>,
+    conn: Conn<Scraper<&'r [u8], Document<[u8; LINE], Plain>>, WINDOW>,
     until: Instant,
 }
 

@@ -8,7 +8,7 @@
 use pmbridge_core::{
     pcp::{Pmid, Semantics, Type, Units},
     pdu::{self, Kind, Pmids, creds, error, fetch, pmns, result::Results},
-    store::{Declaration, Published, SourceId, Store},
+    store::{Declaration, Instance, Instances, Published, SourceId, Store},
     time::{Instant, Timestamp},
     wire::Writer,
 };
@@ -121,10 +121,12 @@ fn publish(store: &mut Store<Memory>, own: SourceId) {
         kind: Type::U32,
         semantics: Semantics::COUNTER,
         units: Units::NONE,
-        singular: true,
+        instances: Instances::One,
+        item: None,
+        storable: false,
     };
     let metric = store.declare(own, &declaration).unwrap();
-    store.publish(metric, "", Published::Bits(42)).unwrap();
+    store.publish(metric, Instance::ONE, Published::Bits(42)).unwrap();
 }
 
 fn emitted(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {

@@ -48,6 +48,16 @@ impl Log {
         Self { form: Form::Pcp { name }, debug }
     }
 
+    /// Whether debug messages are written.
+    pub(crate) const fn is_debug(&self) -> bool {
+        self.debug
+    }
+
+    /// Debug messages are written from now on, or no longer.
+    pub(crate) const fn set_debug(&mut self, debug: bool) {
+        self.debug = debug;
+    }
+
     /// Writes one line.
     pub(crate) fn write(&self, level: Level, text: impl fmt::Display) {
         if level == Level::Debug && !self.debug {

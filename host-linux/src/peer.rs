@@ -69,11 +69,6 @@ impl Peer {
         }
     }
 
-    /// Whether a request waits in the window.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.rx.is_empty()
-    }
-
     /// Whether pmcd may ask; of a client, always.
     pub(crate) fn is_ready(&self) -> bool {
         match &self.side {

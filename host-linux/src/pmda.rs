@@ -40,6 +40,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
     let config = options.pmda_config(&pcp_conf::pmdas_dir());
     let sorted = !options.nosort;
     let ran = Host::new(options, log).and_then(|mut host| {
+        host.publish_control()?;
         host.watch(Directory::new(config, sorted))?;
         host.attach(pipe)?;
         host.run()

@@ -14,6 +14,7 @@ mod scrapes;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant as Clock, SystemTime};
 
@@ -28,13 +29,13 @@ use crate::conn::Pipe;
 use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
-use crate::own::{self, Own};
+use crate::own::{Facts, Own};
 use crate::pcp_conf;
 use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
 use crate::sources::Directory;
-use crate::target::Target;
+use crate::target::{Means, Target};
 use crate::watch::Watch;
 use budget::Budget;
 use schedule::{Line, Timers};
@@ -47,6 +48,8 @@ pub(crate) struct Host {
     poll: Poll,
     resolver: Resolver,
     signals: Signals,
+    children: Signals,
+    means: Rc<Means>,
     store: Store<Memory>,
     targets: Vec<Target>,
     /// What is known of each target beside.
@@ -80,8 +83,8 @@ pub(crate) struct Host {
     epoch: Clock,
     was_ready: bool,
     warned: BTreeMap<String, Instant>,
-    /// When the bridge's own metrics were published last.
-    told: Option<Instant>,
+    /// Sources came or went since the bridge's own metrics were published.
+    untold: bool,
 }
 
 impl Host {
@@ -91,7 +94,9 @@ impl Host {
         let connections = budget::share(limit, options.limits.clients).min(options.limits.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        let signals = Signals::of_end(poll.registry(), SIGNALS)?;
+        let children = Signals::of_children(poll.registry(), CHILDREN)?;
+        let means = Means::new(poll.registry(), options.limits)?;
         let mut store =
             Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
         store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
@@ -103,6 +108,8 @@ impl Host {
             poll,
             resolver: Resolver::new(waker),
             signals,
+            children,
+            means,
             store,
             targets: Vec::new(),
             lanes: Vec::new(),
@@ -127,14 +134,21 @@ impl Host {
             epoch: Clock::now(),
             was_ready: true,
             warned: BTreeMap::new(),
-            told: None,
+            untold: true,
         })
     }
 
-    /// Publishes the bridge's own metrics too.
-    pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", Some(own::CLUSTER)).map_err(io::Error::other)?;
-        self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
+    /// Publishes the bridge's own metrics too, as `pmbridge.*`.
+    pub(crate) fn publish_bridge(&mut self) -> io::Result<()> {
+        self.own = Some(Own::bridge(&mut self.store).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// Publishes the bridge's own metrics too, as `ROOT.control.*`.
+    pub(crate) fn publish_control(&mut self) -> io::Result<()> {
+        let compat = self.store.view().compat();
+        let own = Own::control(&mut self.store, &self.options.root, compat);
+        self.own = Some(own.map_err(io::Error::other)?);
         Ok(())
     }
 
@@ -188,7 +202,8 @@ impl Host {
                         return Ok(());
                     }
                     LISTENER => self.accepting = true,
-                    SIGNALS | WAKER | WATCH => {}
+                    CHILDREN if self.children.has_come() => self.wake_scripts(),
+                    SIGNALS | CHILDREN | WAKER | WATCH => {}
                     Token(token) => self.wake(token),
                 }
             }
@@ -214,27 +229,40 @@ impl Host {
         if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
-        self.tell();
+        if !busy && core::mem::take(&mut self.untold) {
+            self.tell();
+        }
         self.pump_peers();
+        self.take_stored();
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
         self.pump_targets()
     }
 
-    /// Publishes the bridge's own metrics, if somebody may look; not for each of many requests.
+    /// Publishes the bridge's own metrics.
     fn tell(&mut self) {
-        let now = self.now();
-        let recent = self.told.is_some_and(|at| now.saturating_since(at) < TELL);
-        let mut peers = self.peers.iter().flatten();
-        if let Some(own) = &mut self.own
-            && !recent
-            && peers.clone().any(|p| p.ready || p.is_waiting())
-            && !peers.any(Peer::is_busy)
-        {
-            self.told = Some(now);
-            let clients = self.peers.iter().flatten().count();
-            own.publish(&mut self.store, &self.targets, clients, self.refused_clients);
+        let Some(own) = &self.own else { return };
+        let facts = Facts {
+            targets: &self.targets,
+            clients: self.peers.iter().flatten().count(),
+            refused_clients: self.refused_clients,
+            put_off: self.put_off,
+            debug: self.log.is_debug(),
+            now: self.now(),
+        };
+        own.publish(&mut self.store, &facts);
+    }
+
+    /// Obeys what clients have stored.
+    fn take_stored(&mut self) {
+        while let Some(stored) = self.store.stored() {
+            if self.own.as_ref().is_some_and(|own| own.is_debug(stored.metric)) {
+                let debug = stored.bits != 0;
+                self.log.set_debug(debug);
+                let root = &self.options.root;
+                self.log.info(format_args!("{root}.control.debug: set to {}", u8::from(debug)));
+            }
         }
     }
 
@@ -280,11 +308,10 @@ const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 const WATCH: Token = Token(2);
 const LISTENER: Token = Token(3);
+const CHILDREN: Token = Token(4);
 /// Peers come from this token on, targets far behind them.
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How old the bridge's own values may be.
-const TELL: Duration = Duration::from_millis(100);
 /// How long an answer may wait: pmcd drops an agent after 5 s.
 const PATIENCE: Duration = Duration::from_millis(4500);

@@ -30,7 +30,7 @@ fn start(options: Options, log: Log) -> io::Result<()> {
     let (listen, sorted, who) = (options.listen, !options.nosort, options.user.clone());
     let nothing = sources.is_empty() && config.is_none();
     let mut host = Host::new(options, log)?;
-    host.publish_own()?;
+    host.publish_bridge()?;
     let address = host.listen(listen).map_err(|error| {
         let text =
             format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");

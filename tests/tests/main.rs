@@ -13,9 +13,11 @@
 
 mod check;
 mod config;
+mod control;
 mod differential;
 mod dump;
 mod faults;
+mod fetching;
 mod harness;
 mod layers;
 mod million;

@@ -316,7 +316,7 @@ const VALUE_LEN: usize = 8;
 #[expect(clippy::arithmetic_side_effects, reason = "sums of small constants")]
 mod tests {
     extern crate std;
-    use super::super::tests::{body, emitted};
+    use super::super::tests::{body, emitted, hex};
     use super::*;
     use std::vec::Vec;
 
@@ -382,5 +382,28 @@ mod tests {
         let pdu = emitted(|w| Head { kind: Kind::RESULT, len: 24, time, metrics: 0 }.emit(0, w));
         let results = Results::parse(Kind::RESULT, body(&pdu, Kind::RESULT)).unwrap();
         assert_eq!((results.seconds, results.fraction), (24, 0));
+    }
+
+    #[test]
+    fn values_to_store_are_read_whatever_their_time_and_format() {
+        // `pmstore` of a number and of a string to pmcd, and of a number from pmcd to a PMDA, with garbage for a time.
+        let number = "00007001000000006b03fe9c0000867e000000013f4000000000000100000000ffffffff0000002a";
+        let text = "00007001000000006b03fe9d0007370300000001074000200000000100000001ffffffff0000000b\
+                    0600000f68656c6c6f2077697265007e";
+        let garbage = "0000700100000000e61ff604000000000000000170c000000000000100000000ffffffff00000005";
+        for (captured, kind, want) in [(number, None, 42), (text, Some(Type::STRING), 11), (garbage, None, 5)]
+        {
+            let body = hex(captured.get(16..).unwrap());
+            let results = Results::parse(Kind::RESULT, &body).unwrap();
+            let set = results.iter().next().unwrap();
+            let value = set.values().next().unwrap();
+            assert_eq!((results.metrics, value.inst, value.word), (1, -1, want));
+            assert_eq!(results.block(value.word).filter(|_| !set.is_in_situ()).map(|b| b.kind), kind);
+        }
+        // The third format means the same as the second.
+        let mut body = hex(text.get(16..).unwrap());
+        body[23] = 2;
+        let results = Results::parse(Kind::RESULT, &body).unwrap();
+        assert_eq!(results.block(11).unwrap().text(), b"hello wire");
     }
 }

@@ -12,12 +12,9 @@ use crate::{
         error::Report,
         profile::Stored,
     },
-    store::Storage,
+    store::{Storage, View},
     time::{Duration, Instant},
 };
-
-/// Names came or went: pmcd tells its clients.
-const NAMES_CHANGE: u32 = 16;
 
 /// How an agent behaves.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +37,8 @@ pub struct Agent<const PROFILE: usize> {
     word: Word,
     answerer: Answerer,
     profile: Stored<PROFILE>,
-    known_names: u64,
+    /// What pmcd knows of: how often names, and labels, had changed then.
+    known: (u64, u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +58,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
             word: Word(0),
             answerer: Answerer::new(settings.patience, false),
             profile: Stored::new(),
-            known_names: 0,
+            known: (0, 0),
         }
     }
 
@@ -90,7 +88,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         };
         if done {
             self.at = next;
-            self.known_names = cx.store.view().names_epoch();
+            self.known = epochs(cx.store.view());
         }
         Ok(Progress { consumed: 0, produced })
     }
@@ -120,17 +118,29 @@ impl<const PROFILE: usize> Agent<PROFILE> {
             Kind::ATTR | Kind::ERROR => silent,
             kind if !is_request(kind) => silent,
             kind => {
-                let names = cx.store.view().names_epoch();
-                let flags = if names != self.known_names { NAMES_CHANGE } else { 0 };
+                let now = epochs(cx.store.view());
+                let flags = changes(self.known, now);
                 let profile = self.profile.profile();
                 let progress = self.answerer.step(cx, (header, body, len), Ok(profile), flags, output);
                 if progress.consumed > 0 && kind == Kind::FETCH {
-                    self.known_names = names;
+                    self.known = now;
                 }
                 Ok(progress)
             }
         }
     }
+}
+
+/// How often names and labels have changed.
+const fn epochs(view: View<'_>) -> (u64, u64) {
+    (view.names_epoch(), view.labels_epoch())
+}
+
+/// The bits by which pmcd's clients learn of what changed in between.
+fn changes(then: (u64, u64), now: (u64, u64)) -> u32 {
+    let names = if now.0 == then.0 { 0 } else { Status::NAMES_CHANGE.0.cast_unsigned() };
+    let labels = if now.1 == then.1 { 0 } else { Status::LABEL_CHANGE.0.cast_unsigned() };
+    names | labels
 }
 
 /// Whether pmcd expects an answer.

@@ -4,11 +4,12 @@
 //! window run the same code: a [`Place`] says which record is next, and a count how much of it is out.
 
 use super::{
-    Context, Progress,
+    Context, Progress, Word,
     fetch::Fetch,
     instances::Instances,
     labels::Labels,
     names::{self, Listing},
+    storing,
 };
 use crate::{
     mapping::help,
@@ -21,7 +22,7 @@ use crate::{
         profile::Profile,
         text,
     },
-    store::{Slot, Storage, Ticket, View},
+    store::{Slot, SourceId, Storage, Ticket, View},
     time::{Duration, Instant},
     wire::{Writer, count, size},
 };
@@ -70,6 +71,21 @@ enum At {
         since: Ticket,
         until: Instant,
         ready: u32,
+        /// Some PMIDs are those of values that the host publishes when somebody asks.
+        of_host: bool,
+    },
+    /// The scrapes are done. Now the host publishes values of its own that may tell of them, for the PMIDs from the
+    /// place `ready` on.
+    Asking {
+        since: Ticket,
+        asked: Ticket,
+        until: Instant,
+        ready: u32,
+    },
+    /// What a client wanted to store was stored or not; the answer is going out.
+    Stored {
+        status: Status,
+        word: Word,
     },
     /// The answer is going out: `skip` bytes of the record at `place` are.
     Telling {
@@ -78,6 +94,12 @@ enum At {
         place: Place,
         skip: usize,
     },
+}
+
+impl At {
+    fn telling(since: Ticket) -> Self {
+        Self::Telling { since, len: 0, place: Place::default(), skip: 0 }
+    }
 }
 
 /// Answers requests one after the other.
@@ -96,7 +118,7 @@ impl Answerer {
 
     pub(super) const fn deadline(&self) -> Option<Instant> {
         match self.at {
-            At::Waiting { until, .. } => Some(until),
+            At::Waiting { until, .. } | At::Asking { until, .. } => Some(until),
             _ => None,
         }
     }
@@ -116,16 +138,32 @@ impl Answerer {
         flags: u32,
         output: &mut [u8],
     ) -> Progress {
+        if header.kind == Kind::RESULT {
+            return self.store(cx, body, len, output);
+        }
         if matches!(self.at, At::Idle) {
             self.at = self.wait(cx, header, body);
         }
-        if let At::Waiting { since, until, ready } = self.at {
+        if let At::Waiting { since, until, ready, of_host } = self.at {
             let (ready, done) = is_ready(cx, since, ready, header, body);
             if !done && cx.now < until {
-                self.at = At::Waiting { since, until, ready };
+                self.at = At::Waiting { since, until, ready, of_host };
                 return Progress::NONE;
             }
-            self.at = At::Telling { since, len: 0, place: Place::default(), skip: 0 };
+            self.at = if of_host {
+                let asked = ask_host(cx, header, body);
+                At::Asking { since, asked, until: cx.now.saturating_add(HOST), ready: 0 }
+            } else {
+                At::telling(since)
+            };
+        }
+        if let At::Asking { since, asked, until, ready } = self.at {
+            let (ready, done) = is_told(cx, asked, ready, header, body);
+            if !done && cx.now < until {
+                self.at = At::Asking { since, asked, until, ready };
+                return Progress::NONE;
+            }
+            self.at = At::telling(since);
         }
         let At::Telling { since, .. } = self.at else { return Progress::NONE };
         let domain = cx.store.domain();
@@ -138,20 +176,38 @@ impl Answerer {
         Progress { consumed: if done { len } else { 0 }, produced }
     }
 
+    /// Stores what a client sent, once, and says how that went.
+    fn store<S: Storage>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        body: &[u8],
+        len: usize,
+        output: &mut [u8],
+    ) -> Progress {
+        let (status, mut word) = match self.at {
+            At::Stored { status, word } => (status, word),
+            _ => (storing::store(cx.store, body), Word::default()),
+        };
+        let (produced, done) = word.say(output, |w| Report { status }.emit(0, w));
+        self.at = if done { At::Idle } else { At::Stored { status, word } };
+        Progress { consumed: if done { len } else { 0 }, produced }
+    }
+
     /// Wants what the request needs.
     fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> At {
         let since = cx.store.ticket();
+        let mut of_host = false;
         if let Ok(fetch) = fetch_of(header, body) {
             for pmid in fetch.iter() {
                 let view = cx.store.view();
-                if let Some(source) = view.identified(pmid).map(|m| view.source_of(m))
-                    && view.is_scraped(source)
-                {
+                let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
+                of_host |= view.is_on_demand(source);
+                if view.is_scraped(source) {
                     cx.store.want(source, since, cx.now);
                 }
             }
         }
-        At::Waiting { since, until: cx.now.saturating_add(self.budget), ready: 0 }
+        At::Waiting { since, until: cx.now.saturating_add(self.budget), ready: 0, of_host }
     }
 
     /// Puts as much of the answer out as there is room for; whether that was the rest of it.
@@ -207,6 +263,45 @@ fn is_ready<S: Storage>(
         }
     }
     (ready, true)
+}
+
+/// Wants the sources of which the host publishes values when somebody asks.
+///
+/// The ticket is drawn now, so that what is published tells of the scrapes that the request has waited for.
+fn ask_host<S: Storage>(cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> Ticket {
+    let asked = cx.store.ticket();
+    if let Ok(pmids) = fetch_of(header, body) {
+        for pmid in pmids.iter() {
+            if let Some(source) = on_demand(cx.store.view(), pmid) {
+                cx.store.want(source, asked, cx.now);
+            }
+        }
+    }
+    asked
+}
+
+/// Whether the host has published since; and for how many PMIDs that is known.
+fn is_told<S: Storage>(
+    cx: &Context<'_, S>,
+    asked: Ticket,
+    ready: u32,
+    header: Header,
+    body: &[u8],
+) -> (u32, bool) {
+    let Ok(pmids) = fetch_of(header, body) else { return (ready, true) };
+    let (view, mut ready) = (cx.store.view(), ready);
+    while let Some(pmid) = pmids.at(size(ready)) {
+        if on_demand(view, pmid).is_some_and(|source| !view.is_published(source, asked)) {
+            return (ready, false);
+        }
+        ready = ready.saturating_add(1);
+    }
+    (ready, true)
+}
+
+/// The source of a PMID, where the host publishes its values when somebody asks.
+fn on_demand(view: View<'_>, pmid: Pmid) -> Option<SourceId> {
+    view.identified(pmid).map(|m| view.source_of(m)).filter(|source| view.is_on_demand(*source))
 }
 
 fn fetch_of(header: Header, body: &[u8]) -> Result<Pmids<'_>, pdu::Error> {
@@ -290,7 +385,6 @@ fn ask_metadata<'a>(scope: &Scope<'a>, kind: Kind, body: &'a [u8]) -> Result<Ask
             let traverse = Traverse::parse(body).map_err(bad)?;
             Listing::Below(traverse.name).check(scope).map(Ask::List)
         }
-        Kind::RESULT => Err(Status::PERMISSION),
         _ => Err(Status::IPC),
     }
 }
@@ -350,3 +444,6 @@ fn emit_help(ident: u32, raw: &str, long: bool, w: &mut Writer<'_>) {
     write(raw, &mut |piece| w.bytes(piece));
     w.pad(len);
 }
+
+/// How long the host may take to publish values of its own once it is asked: it does so in its next turn.
+const HOST: Duration = Duration::from_millis(250);

@@ -5,8 +5,10 @@
 
 use core::fmt;
 
+use super::scraper::Sink;
 use crate::{
     exposition::{self, ErrorKind, Line},
+    http,
     mapping::{Family, PcpLine, Rules},
     store::{Refusal, SourceId, Storage, Store},
 };
@@ -149,6 +151,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
             self.stats.first_refused = self.stats.first_refused.or(Some(told));
             refused(told);
         }
+    }
+}
+
+impl<S: Storage, B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Sink<S> for Document<B, R> {
+    fn feed(&mut self, store: &mut Store<S>, piece: &[u8]) -> Result<(), http::Error> {
+        Self::feed(self, store, piece, &mut |_| {});
+        Ok(())
+    }
+
+    fn finish(&mut self, store: &mut Store<S>) -> Result<(), http::Error> {
+        Self::finish(self, store, &mut |_| {});
+        Ok(())
     }
 }
 

@@ -86,7 +86,8 @@ impl<'a> Labels<'a> {
                 let set = if request.kind == CLUSTER {
                     view.cluster_labels(pmid.cluster()).map(Set::Text)
                 } else {
-                    view.identified(pmid).map(Set::Item)
+                    let sent = |m: &&Metric| view.latest(m).is_some_and(|series| view.is_sent(series));
+                    view.identified(pmid).filter(sent).map(Set::Item)
                 };
                 set.map_or(Of::None, Of::One)
             }

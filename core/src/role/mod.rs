@@ -24,6 +24,7 @@ mod instances;
 mod labels;
 mod names;
 pub mod scraper;
+mod storing;
 
 use crate::{
     store::{Storage, Store},

@@ -9,7 +9,7 @@ pub(crate) const ITEMS: u16 = 1024;
 const ITEMS_OF_A_CLUSTER: u32 = ITEMS as u32;
 
 /// The serials below this are those of the bridge's own instance domains.
-const FIRST_SERIAL: u32 = 4096;
+pub(crate) const FIRST_SERIAL: u32 = 4096;
 
 /// The last cluster that a source can have: instance domains have numbers of 22 bits, and the bridge's own metrics
 /// have the cluster behind it.

@@ -36,6 +36,8 @@ pub(crate) struct Book {
     pub(crate) names: usize,
     /// How often names came or went.
     pub(crate) names_epoch: u64,
+    /// How often the labels of something known changed.
+    pub(crate) labels_epoch: u64,
     /// The last number that a source or a further cluster got.
     pub(crate) cluster: u16,
     /// The labels of the domain, whose text the root of all names is in.
@@ -64,6 +66,7 @@ impl Book {
             garbage: 0,
             names: 0,
             names_epoch: 0,
+            labels_epoch: 0,
             cluster: 0,
             domain_labels: Span::EMPTY,
             context_labels: Span::EMPTY,
@@ -243,9 +246,12 @@ impl Ledger<'_> {
     }
 
     pub(crate) fn past_hash(&self, past: &Past) -> u32 {
-        let metric = past.metric.index().and_then(|i| self.parts.metrics.get(i));
-        let name_hash = metric.map_or(0, |m| m.name_hash);
-        index::hash(self.book.seed ^ u64::from(name_hash), past.name.of(self.parts.text))
+        self.instance_hash(past.metric, past.name.of(self.parts.text))
+    }
+
+    /// The hash of an instance by its metric and its name.
+    pub(crate) fn instance_hash(&self, metric: Slot, name: &[u8]) -> u32 {
+        index::hash(self.book.seed ^ u64::from(metric.bits()), name)
     }
 }
 

@@ -20,8 +20,7 @@ use crate::{
 struct Plan {
     /// Its row, if it has one.
     metric: Option<Slot>,
-    /// Whether a document named it before in this run.
-    met: bool,
+    /// Its name is drafted, so long.
     name_len: usize,
     name_hash: u32,
     kind: Type,
@@ -29,12 +28,6 @@ struct Plan {
     units: Units,
     singular: bool,
     verbatim: bool,
-}
-
-impl Plan {
-    const fn style(&self) -> instance::Style {
-        if self.verbatim { instance::Style::Verbatim } else { instance::Style::Prefixed }
-    }
 }
 
 /// The labels of a sample: as sent, or what the configuration leaves of them, as a text of the store.
@@ -129,7 +122,8 @@ impl Ledger<'_> {
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
         if row.bin == Slot::NONE {
             let slot = Slot::of(self.book.metrics);
-            *self.parts.metrics.get_mut(self.book.metrics).ok_or(full)? = Metric { source, ..Metric::EMPTY };
+            *self.parts.metrics.get_mut(self.book.metrics).ok_or(full)? =
+                Metric { source, flags: Metric::BIN, ..Metric::EMPTY };
             self.book.metrics = self.book.metrics.saturating_add(1);
             row.bin = slot;
         }
@@ -181,17 +175,17 @@ impl Ledger<'_> {
         if convert(plan.kind, sample.tail.value).is_none() {
             return Err(Refusal::Value);
         }
-        let (instance, identity_hash) = self.instance_of(&plan, labels)?;
         let help = self.notes(source).map_or(Pad::EMPTY, |notes| notes.help);
         let help_len = usize::try_from(help.span.len).unwrap_or(usize::MAX);
-        let text = plan.name_len.saturating_add(help_len).saturating_add(sample.raw.len());
-        // One metric may be a bin, too.
-        self.reserve(usize::from(plan.metric.is_none()).saturating_add(1), 1, text)?;
-        let metric = if plan.met { plan.metric } else { None };
-        let metric = match metric {
+        let text = [plan.name_len, help_len, sample.raw.len(), sample.raw.len()];
+        // One row may be the metric's, one that of lines that are no instances or of a name without a metric.
+        self.reserve(2, 1, text.into_iter().fold(0, usize::saturating_add))?;
+        let metric = match plan.metric {
             Some(metric) => metric,
-            None => self.found(source, &plan, help)?,
+            None => self.found(source, &plan, sample.name, help)?,
         };
+        self.number(source, metric, sample.name)?;
+        let (instance, identity_hash) = self.instance_of(metric, labels)?;
         let raw = self.copy(sample.raw, Field::SeriesRaw, self.next_series())?;
         let series = Series { metric, raw, identity_hash, ..series };
         let slot = match instance {
@@ -233,24 +227,13 @@ impl Ledger<'_> {
         })?;
         let name_hash = index::hash(self.book.seed, self.drafted(0, name_len));
         let metric = self.called(name_hash, self.drafted(0, name_len));
-        let row = metric.and_then(|slot| self.metric(slot)).copied();
-        if row.is_some_and(|row| row.source != source) {
-            return Err(Refusal::Taken);
-        }
-        if let Some(row) = row.filter(|row| row.is(Metric::MET)) {
+        if let Some(row) = metric.and_then(|slot| self.metric(slot)) {
+            if row.source != source {
+                return Err(Refusal::Taken);
+            }
             let Desc { kind, semantics, units, indom, .. } = row.desc;
             let (singular, verbatim) = (indom == InDom::NULL, row.is(Metric::VERBATIM));
-            return Ok(Plan {
-                metric,
-                met: true,
-                name_len,
-                name_hash,
-                kind,
-                semantics,
-                units,
-                singular,
-                verbatim,
-            });
+            return Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim });
         }
         let bare = labels.is_empty();
         let said = said.map(|line| PcpNote {
@@ -269,31 +252,42 @@ impl Ledger<'_> {
                 (Type::DOUBLE, semantics, units, bare, false)
             }
         };
-        Ok(Plan { metric, met: false, name_len, name_hash, kind, semantics, units, singular, verbatim })
+        Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim })
     }
 
     /// The metric of that name.
     pub(crate) fn called(&self, hash: u32, name: &[u8]) -> Option<Slot> {
         index::find(self.parts.index, Key::Name, hash, |slot| {
             let row = slot.index().and_then(|i| self.parts.metrics.get(i));
-            row.is_some_and(|m| m.name_hash == hash && m.name.of(self.parts.text) == name)
+            row.is_some_and(|m| {
+                m.is(Metric::MET) && m.name_hash == hash && m.name.of(self.parts.text) == name
+            })
         })
     }
 
-    /// The instance that a sample is of, and the hash of its name.
-    fn instance_of(&mut self, plan: &Plan, labels: Labels<'_>) -> Result<(Instance, u32), Refusal> {
-        if plan.singular {
-            let first = plan.metric.and_then(|slot| self.metric(slot)).map(|m| m.first);
-            let known = first.filter(|slot| *slot != Slot::NONE);
-            return Ok((known.map_or(Instance::New, Instance::Known), plan.name_hash));
+    /// The metric that is remembered, and not met yet, by the name that its samples have, below root and source.
+    pub(crate) fn remembered(&self, hash: u32, name: &[u8]) -> Option<Slot> {
+        index::find(self.parts.index, Key::Name, hash, |slot| {
+            let row = slot.index().and_then(|i| self.parts.metrics.get(i));
+            row.is_some_and(|m| {
+                !m.is(Metric::MET) && m.name_hash == hash && m.name.of(self.parts.text) == name
+            })
+        })
+    }
+
+    /// The instance of a metric that a sample is of, and the hash of its name.
+    fn instance_of(&mut self, metric: Slot, labels: Labels<'_>) -> Result<(Instance, u32), Refusal> {
+        let Some(row) = self.metric(metric).copied() else { return Ok((Instance::New, 0)) };
+        if row.desc.indom == InDom::NULL {
+            let is_new = row.first == Slot::NONE;
+            return Ok((if is_new { Instance::New } else { Instance::Known(row.first) }, 0));
         }
-        let (style, compat) = (plan.style(), self.book.compat);
-        let len = self.draft(plan.name_len, &mut |text, put| {
+        let (style, compat) = (row.style(), self.book.compat);
+        let len = self.draft(0, &mut |text, put| {
             instance::identity(labels.identity(text), style, compat, put);
         })?;
-        let name = self.drafted(plan.name_len, len);
-        let hash = index::hash(self.book.seed ^ u64::from(plan.name_hash), name);
-        let Some(metric) = plan.metric else { return Ok((Instance::New, hash)) };
+        let name = self.drafted(0, len);
+        let hash = self.instance_hash(metric, name);
         let text = &*self.parts.text;
         let known = index::find(self.parts.index, Key::Identity, hash, |slot| {
             let series = slot.index().and_then(|i| self.parts.series.get(i));
@@ -319,34 +313,81 @@ impl Ledger<'_> {
     }
 
     /// Makes the metric that was planned, or completes the one that is remembered; its name is still drafted.
-    fn found(&mut self, source: Slot, plan: &Plan, help: Pad) -> Result<Slot, Refusal> {
+    fn found(&mut self, source: Slot, plan: &Plan, sent: &str, help: Pad) -> Result<Slot, Refusal> {
         let full = Refusal::Full(Region::Metrics);
-        let slot = plan.metric.unwrap_or_else(|| Slot::of(self.book.metrics));
-        let (pmid, name) = match plan.metric.and_then(|slot| self.metric(slot)) {
-            Some(row) => (row.desc.pmid, row.name),
+        let name_len = plan.name_len;
+        let (len, hash) = self.sent_name(source, sent, name_len)?;
+        let last = self.drafted(0, name_len) == self.drafted(name_len, len);
+        let old = self.remembered(hash, self.drafted(name_len, len));
+        let slot = match old {
+            Some(slot) => slot,
             None => {
                 let pmid = self.next_pmid(source)?;
-                (pmid, self.keep(plan.name_len, Field::MetricName, slot)?)
+                let desc = Desc { pmid, ..Metric::EMPTY.desc };
+                let name_hash = plan.name_hash;
+                let flags = Metric::MET;
+                self.push_metric(Metric { desc, source, name_hash, flags, ..Metric::EMPTY }).ok_or(full)?
             }
         };
+        let name = self.keep(name_len, Field::MetricName, slot)?;
+        let sent = if last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
         let len = self.draft(0, &mut |text, put| put(help.span.of(text)))?;
         let help = self.keep(len, Field::MetricHelp, slot)?;
-        let indom = if plan.singular {
-            InDom::NULL
-        } else {
-            indom(pmid.domain(), pmid.cluster(), pmid.item()).ok_or(Refusal::Items)?
-        };
-        let Plan { kind, semantics, units, name_hash, .. } = *plan;
-        let desc = Desc { pmid, kind, indom, semantics, units };
-        let flags = Metric::MET | if plan.verbatim { Metric::VERBATIM } else { 0 };
-        if plan.metric.is_some() {
-            let row = self.metric(slot).ok_or(full)?;
-            row.desc = desc;
-            row.help = help;
-            row.flags |= flags;
-            return Ok(slot);
+        let Plan { kind, semantics, units, name_hash, singular, verbatim, .. } = *plan;
+        let row = self.metric(slot).ok_or(full)?;
+        let before = core::mem::replace(&mut row.name, name);
+        let pmid = row.desc.pmid;
+        let own = indom(pmid.domain(), pmid.cluster(), pmid.item()).ok_or(Refusal::Items)?;
+        row.desc = Desc { pmid, kind, indom: if singular { InDom::NULL } else { own }, semantics, units };
+        (row.sent, row.help, row.name_hash) = (sent, help, name_hash);
+        row.flags |= Metric::MET | if verbatim { Metric::VERBATIM } else { 0 };
+        if old.is_some() {
+            index::remove(self.parts.index, Key::Name, hash, slot);
+            self.enter(Key::Name, name_hash, slot);
+            self.release(before.at, before.len);
         }
-        self.push_metric(Metric { desc, source, name, help, name_hash, flags, ..Metric::EMPTY }).ok_or(full)
+        Ok(slot)
+    }
+
+    /// Drafts the name that samples of a source have, below root and source; its length, and the hash by which one is
+    /// remembered that was not met.
+    pub(crate) fn sent_name(&mut self, source: Slot, sent: &str, from: usize) -> Result<(usize, u32), Full> {
+        let row = source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Full(Region::Sources))?;
+        let (source, root) = (row.name, self.book.root());
+        let len = self.draft(from, &mut |text, put| {
+            name::write_verbatim(root.str_of(text), source.str_of(text), sent, put);
+        })?;
+        Ok((len, !index::hash(self.book.seed, self.drafted(from, len))))
+    }
+
+    /// Gives a number to a name under which samples of a known metric come, where it is another than the metric's first.
+    ///
+    /// PCP's own PMDA cannot use such a name, and counts it all the same (import: ids).
+    fn number(&mut self, source: Slot, metric: Slot, sent: &str) -> Result<(), Refusal> {
+        let Some(row) = self.metric(metric).copied() else { return Ok(()) };
+        if self.sent(&row) == sent {
+            return Ok(());
+        }
+        let (len, hash) = self.sent_name(source, sent, 0)?;
+        if self.remembered(hash, self.drafted(0, len)).is_some() {
+            return Ok(());
+        }
+        let pmid = self.next_pmid(source)?;
+        let name = self.keep(len, Field::MetricName, Slot::of(self.book.metrics))?;
+        let desc = Desc { pmid, ..Metric::EMPTY.desc };
+        self.push_metric(Metric { desc, source, name, name_hash: hash, ..Metric::EMPTY });
+        Ok(())
+    }
+
+    /// The name that the samples of a metric have.
+    pub(crate) fn sent(&self, metric: &Metric) -> &str {
+        if metric.sent.len > 0 {
+            return metric.sent.str_of(self.parts.text);
+        }
+        let source = metric.source.index().and_then(|i| self.parts.sources.get(i));
+        let above = source.map_or(0, |s| s.name.len).saturating_add(self.book.root().len).saturating_add(2);
+        let at = usize::try_from(above).unwrap_or(usize::MAX);
+        metric.name.str_of(self.parts.text).get(at..).unwrap_or_default()
     }
 
     /// The PMID of a source's next metric. A source whose cluster is full goes on in the next that nobody has.

@@ -18,7 +18,7 @@ mod text;
 mod view;
 
 pub use import::Refusal;
-pub use own::{Declaration, MetricId, Published};
+pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
 pub use past::Known;
 pub use record::{Metric, Past, Series, Slot, Source, Span};
 pub use storage::{Fixed, Full, Lent, Parts, Region, Storage};
@@ -58,6 +58,8 @@ pub struct Store<S> {
     /// A source may have come to be wanted since the host asked for those.
     stirred: bool,
     refused: [u64; Region::COUNT],
+    /// A client has stored something that the host was not told of yet.
+    has_stored: bool,
 }
 
 impl<S: Storage> Store<S> {
@@ -71,6 +73,7 @@ impl<S: Storage> Store<S> {
             ticket: 0,
             stirred: false,
             refused: [0; Region::COUNT],
+            has_stored: false,
         }
     }
 
@@ -148,14 +151,19 @@ impl<S: Storage> Store<S> {
         })
     }
 
-    /// Gives a source other labels.
+    /// Gives a source other labels, as exposition text, because its origin is another now.
+    ///
+    /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
     pub fn set_labels(&mut self, source: SourceId, labels: &str) -> Result<(), Full> {
         self.growing(|ledger| {
             let span = ledger.copy(labels.as_bytes(), Field::SourceLabels, source.0)?;
             let row = source.0.index().and_then(|i| ledger.parts.sources.get_mut(i));
-            let before =
-                row.ok_or(Full(Region::Sources)).map(|row| core::mem::replace(&mut row.labels, span))?;
+            let Some(row) = row else { return Ok(()) };
+            let (before, known) = (core::mem::replace(&mut row.labels, span), row.first != Slot::NONE);
+            let same = before.of(ledger.parts.text) == span.of(ledger.parts.text);
             ledger.release(before.at, before.len);
+            let changed = u64::from(known && !same);
+            ledger.book.labels_epoch = ledger.book.labels_epoch.saturating_add(changed);
             Ok(())
         })
     }
@@ -173,7 +181,7 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// A metric had this PMID before, by its name below its source. False where either is somebody else's.
+    /// A metric had this PMID before, by the name that its samples have. False where either is somebody else's.
     pub fn remember_metric(
         &mut self,
         source: SourceId,
@@ -257,12 +265,13 @@ impl<S: Storage> Store<S> {
     }
 
     /// The next source at or after place `from` that a request waits for, or that was never scraped, and that is
-    /// not being scraped; and the place after it.
+    /// not being scraped; and the place after it. A source [on demand](Self::on_demand) is among them.
     pub fn wanted(&self, from: usize) -> Option<(SourceId, usize)> {
         let rows = self.storage.lent().sources.get(..self.book.sources)?;
         let at = rows.iter().enumerate().skip(from).find(|(_, row)| {
-            let never = row.finished == 0;
-            !row.own && !row.running && !row.gone && (never || row.wanted > row.started.max(row.finished))
+            let never = row.finished == 0 && !row.own;
+            let may = !row.own || row.on_demand;
+            may && !row.running && !row.gone && (never || row.wanted > row.started.max(row.finished))
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
     }

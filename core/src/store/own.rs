@@ -1,13 +1,14 @@
-//! The bridge's own metrics, and a device's: declared once, their values published at any time.
+//! The bridge's own metrics, and a device's: declared once, their values published at any time, or when somebody asks.
 
 use super::{
-    SourceId, Store,
-    identity::{ITEMS, indom},
+    SourceId, Store, Ticket,
+    identity::{FIRST_SERIAL, ITEMS, indom},
     index::{self, Key},
     ledger::Ledger,
-    record::{Metric, Pad, Series, Slot},
+    record::{Metric, Pad, Series, Slot, Source},
     storage::{Full, Region, Storage},
     text::Field,
+    view::View,
 };
 use crate::pcp::{Desc, InDom, Pmid, Semantics, Type, Units};
 
@@ -25,8 +26,51 @@ pub struct Declaration<'a> {
     pub semantics: Semantics,
     /// Their dimension and scale.
     pub units: Units,
-    /// Whether it has one value, or one for each of its instances.
-    pub singular: bool,
+    /// What it has values for.
+    pub instances: Instances,
+    /// Its item number in the cluster of its source, or the next.
+    pub item: Option<u16>,
+    /// Whether clients may store values of it, where these are numbers.
+    pub storable: bool,
+}
+
+/// What a declared metric has values for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a declaration is one of these")]
+pub enum Instances {
+    /// It has one value.
+    One,
+    /// The instances of a domain of its own.
+    Own,
+    /// The instances of the domain with this serial, below 4096, that metrics of its source share.
+    ///
+    /// The one declared first tells which there are: publish that for every instance.
+    Shared(u32),
+}
+
+/// Of what a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an instance is a number and a name")]
+pub struct Instance<'a> {
+    /// The number that it has or is to have, or the next that is free.
+    pub id: Option<u32>,
+    /// Its name, which finds it again.
+    pub name: &'a str,
+}
+
+impl<'a> Instance<'a> {
+    /// That of a metric with one value.
+    pub const ONE: Self = Self::named("");
+
+    /// The instance of this name, with the next number where it is new.
+    pub const fn named(name: &'a str) -> Self {
+        Self { id: None, name }
+    }
+
+    /// The instance of this name, with this number where it is new.
+    pub const fn numbered(id: u32, name: &'a str) -> Self {
+        Self { id: Some(id), name }
+    }
 }
 
 /// A metric, for as long as the store lives.
@@ -43,17 +87,109 @@ pub enum Published<'a> {
     Text(&'a str),
 }
 
+/// A value that a client has stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// The metric.
+    pub metric: MetricId,
+    /// The instance, 0 for a metric with one value.
+    pub instance: u32,
+    /// The value's 64 bits, as [`Published::Bits`] has them.
+    pub bits: u64,
+}
+
 impl<S: Storage> Store<S> {
-    /// Declares a metric of `source`, with the next PMID of its cluster.
+    /// Declares a metric of `source`.
     pub fn declare(&mut self, source: SourceId, declaration: &Declaration<'_>) -> Result<MetricId, Full> {
         self.growing(|ledger| ledger.declare(source.0, declaration)).map(MetricId)
     }
 
-    /// Publishes the value of a singular metric (`instance` is empty), or of one of its instances.
+    /// Publishes a value of a declared metric.
     ///
     /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
-    pub fn publish(&mut self, metric: MetricId, instance: &str, value: Published<'_>) -> Result<(), Full> {
-        self.growing(|ledger| ledger.publish(metric.0, instance.as_bytes(), value))
+    pub fn publish(
+        &mut self,
+        metric: MetricId,
+        instance: Instance<'_>,
+        value: Published<'_>,
+    ) -> Result<(), Full> {
+        self.growing(|ledger| ledger.publish(metric.0, instance, value))
+    }
+
+    /// The instance of a declared metric is there no longer, until a value of it is published again.
+    ///
+    /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
+    pub fn withdraw(&mut self, metric: MetricId, id: u32) {
+        self.ledger().withdraw(metric.0, id);
+    }
+
+    /// Values of a declared `source` are published when somebody asks: a request that names it waits for the scrapes
+    /// that it names, then [wants](Store::wanted) the source, and is answered once the host has
+    /// [begun](Store::begin), published, and [said so](Self::published).
+    pub fn on_demand(&mut self, source: SourceId) {
+        if let Some(row) = self.source_mut(source) {
+            row.own = true;
+            row.on_demand = true;
+        }
+    }
+
+    /// All values of a source on demand are published.
+    pub fn published(&mut self, source: SourceId) {
+        if let Some(row) = self.source_mut(source) {
+            row.running = false;
+            row.finished = row.started.max(1);
+        }
+    }
+
+    /// A value that a client has stored and the host was not told of yet.
+    pub fn stored(&mut self) -> Option<Stored> {
+        if !self.has_stored {
+            return None;
+        }
+        let stored = self.ledger().stored();
+        self.has_stored = stored.is_some();
+        stored
+    }
+
+    /// A client stores the number in the series.
+    pub(crate) fn store(&mut self, series: Slot, bits: u64) {
+        if let Some(series) = self.ledger().series(series) {
+            series.value = bits;
+            series.flags |= Series::STORED;
+            self.has_stored = true;
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    /// Whether clients may store values of a metric.
+    pub(crate) const fn is_storable(&self, metric: &Metric) -> bool {
+        metric.is(Metric::STORABLE)
+    }
+
+    /// Whether the host publishes values of a source when somebody asks.
+    pub(crate) fn is_on_demand(&self, source: SourceId) -> bool {
+        self.source(source.0).is_some_and(|s| s.on_demand)
+    }
+
+    /// Whether the host has published values of a source since that ticket was drawn.
+    pub(crate) fn is_published(&self, source: SourceId, ticket: Ticket) -> bool {
+        self.source(source.0).is_none_or(|s| s.gone || s.finished >= ticket.0)
+    }
+
+    /// The metric that tells the instances of a shared domain.
+    pub(super) fn of_shared(&self, indom: InDom) -> Option<&'a Metric> {
+        // There are as many as the host declared; imported metrics are not looked at.
+        self.sources().filter(|s| s.own).find_map(|source| {
+            let mut slot = source.first;
+            core::iter::from_fn(|| {
+                let metric = self.metric(slot)?;
+                slot = metric.next;
+                Some(metric)
+            })
+            .find(|m| m.desc.indom == indom)
+        })
     }
 }
 
@@ -62,14 +198,19 @@ impl Ledger<'_> {
         let (full, domain) = (Full(Region::Metrics), self.book.domain);
         self.reserve(1, 0, declaration.name.len().saturating_add(declaration.help.len()))?;
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
-        let (cluster, item) = (row.cluster, row.items);
+        let (cluster, item) = (row.cluster, declaration.item.unwrap_or(row.items));
         if item >= ITEMS {
             return Err(full);
         }
-        row.items = item.saturating_add(1);
+        row.items = row.items.max(item.saturating_add(1));
         row.well = true;
         row.own = true;
-        let indom = if declaration.singular { Some(InDom::NULL) } else { indom(domain, cluster, item) };
+        let indom = match declaration.instances {
+            Instances::One => Some(InDom::NULL),
+            Instances::Own => indom(domain, cluster, item),
+            Instances::Shared(serial) if serial < FIRST_SERIAL => InDom::new(domain, serial),
+            Instances::Shared(_) => None,
+        };
         let desc = Desc {
             pmid: Pmid::new(domain, cluster, item).ok_or(full)?,
             kind: declaration.kind,
@@ -81,34 +222,39 @@ impl Ledger<'_> {
         let slot = Slot::of(self.book.metrics);
         let name = self.copy(declaration.name.as_bytes(), Field::MetricName, slot)?;
         let help = self.copy(declaration.help.as_bytes(), Field::MetricHelp, slot)?;
-        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM;
+        // A string may not be stored: an answer that is half out has promised its length.
+        let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
+        let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
+        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM | storable;
         self.push_metric(Metric { desc, source, name, help, name_hash, flags, ..Metric::EMPTY });
         self.list(slot);
         Ok(slot)
     }
 
-    fn publish(&mut self, metric: Slot, instance: &[u8], value: Published<'_>) -> Result<(), Full> {
+    fn publish(&mut self, metric: Slot, instance: Instance<'_>, value: Published<'_>) -> Result<(), Full> {
         let full = Full(Region::Series);
-        let hash = index::hash(self.book.seed ^ u64::from(metric.bits()), instance);
+        let name = instance.name.as_bytes();
+        let hash = index::hash(self.book.seed ^ u64::from(metric.bits()), name);
         let known = index::find(self.parts.index, Key::Identity, hash, |slot| {
             let series = slot.index().and_then(|i| self.parts.series.get(i));
             series.is_some_and(|s| {
-                s.metric == metric && s.is(Series::NAMED) && s.raw.of(self.parts.text) == instance
+                s.metric == metric && s.is(Series::NAMED) && s.raw.of(self.parts.text) == name
             })
         });
         let slot = match known {
             Some(slot) => slot,
             None => {
-                self.reserve(0, 1, instance.len())?;
-                let raw = self.copy(instance, Field::SeriesRaw, self.next_series())?;
+                self.reserve(0, 1, name.len())?;
+                let raw = self.copy(name, Field::SeriesRaw, self.next_series())?;
                 let (raw_hash, identity_hash) = (hash, hash);
                 let source =
                     self.metric(metric).map_or(0, |m| u16::try_from(m.source.bits()).unwrap_or_default());
                 let flags = Series::NAMED;
                 let series = Series { metric, raw, raw_hash, identity_hash, flags, source, ..Series::EMPTY };
-                self.instance(series, None).ok_or(full)?
+                self.instance(series, instance.id).ok_or(full)?
             }
         };
+        self.link(metric, slot);
         let bits = match value {
             Published::Bits(bits) => bits,
             Published::Text(text) => {
@@ -124,5 +270,64 @@ impl Ledger<'_> {
             metric.live = metric.live.saturating_add(1);
         }
         Ok(())
+    }
+
+    /// Puts a series that was withdrawn back at the end of its metric's list.
+    fn link(&mut self, metric: Slot, slot: Slot) {
+        match self.series(slot) {
+            Some(series) if series.is(Series::WITHDRAWN) => {
+                series.flags &= !Series::WITHDRAWN;
+                series.next = Slot::NONE;
+            }
+            _ => return,
+        }
+        self.append_series(metric, slot);
+    }
+
+    /// Takes a series out of its metric's list; its name finds it again.
+    fn withdraw(&mut self, metric: Slot, id: u32) {
+        let Some(row) = self.metric(metric) else { return };
+        let (mut before, mut slot) = (Slot::NONE, row.first);
+        let (next, was_live) = loop {
+            let Some(series) = self.series(slot) else { return };
+            if series.instance == id {
+                let was_live = series.is_live();
+                series.flags = series.flags & !(Series::LIVE | Series::SEEN) | Series::WITHDRAWN;
+                break (series.next, was_live);
+            }
+            (before, slot) = (slot, series.next);
+        };
+        if let Some(before) = self.series(before) {
+            before.next = next;
+        }
+        let Some(row) = self.metric(metric) else { return };
+        if before == Slot::NONE {
+            row.first = next;
+        }
+        if next == Slot::NONE {
+            row.last = before;
+        }
+        row.live = row.live.saturating_sub(u32::from(was_live));
+    }
+
+    /// The next series with a value that a client stored, which counts as told from now on.
+    fn stored(&mut self) -> Option<Stored> {
+        let sources = self.parts.sources.iter().take(self.book.sources).filter(|s| s.own);
+        for Source { first, .. } in sources {
+            let mut slot = *first;
+            while let Some(metric) = slot.index().and_then(|i| self.parts.metrics.get(i)) {
+                let mut at = if metric.is(Metric::STORABLE) { metric.first } else { Slot::NONE };
+                while let Some(series) = at.index().and_then(|i| self.parts.series.get_mut(i)) {
+                    if series.is(Series::STORED) {
+                        series.flags &= !Series::STORED;
+                        let (instance, bits) = (series.instance, series.value);
+                        return Some(Stored { metric: MetricId(slot), instance, bits });
+                    }
+                    at = series.next;
+                }
+                slot = metric.next;
+            }
+        }
+        None
     }
 }

@@ -4,7 +4,7 @@
 //! before the first document, and [is told](crate::store::Store::unsaved) what is new.
 
 use super::{
-    identity::{ITEMS, indom},
+    identity::ITEMS,
     index::{self, Key},
     ledger::Ledger,
     record::{Metric, Past, Series, Slot},
@@ -12,7 +12,7 @@ use super::{
     text::Field,
 };
 use crate::{
-    mapping::{instance, name},
+    mapping::instance,
     pcp::{Desc, InDom, Pmid},
 };
 
@@ -33,7 +33,7 @@ pub enum Known<'a> {
         cluster: u16,
         /// Its number in that.
         item: u16,
-        /// Its name below root and source.
+        /// The name that its samples have.
         name: &'a str,
     },
     /// An instance of a metric.
@@ -185,7 +185,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// Remembers a metric by the name below its source; whether name and PMID are free.
+    /// Remembers a metric by the name that its samples have; whether name and PMID are free.
     pub(crate) fn remember_metric(
         &mut self,
         source: Slot,
@@ -194,25 +194,15 @@ impl Ledger<'_> {
         name: &str,
     ) -> Result<bool, Full> {
         self.reserve(1, 0, name.len())?;
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(false) };
-        let (root, source_name) = (self.book.root(), row.name);
         let Some(pmid) = Pmid::new(self.book.domain, cluster, item) else { return Ok(false) };
-        let len = self.draft(0, &mut |text, put| {
-            name::write_verbatim(root.str_of(text), source_name.str_of(text), name, put);
-        })?;
-        let name_hash = index::hash(self.book.seed, self.drafted(0, len));
-        if item >= ITEMS
-            || self.called(name_hash, self.drafted(0, len)).is_some()
-            || self.numbered(pmid).is_some()
-        {
+        let (len, name_hash) = self.sent_name(source, name, 0)?;
+        let taken =
+            self.remembered(name_hash, self.drafted(0, len)).is_some() || self.numbered(pmid).is_some();
+        if item >= ITEMS || taken {
             return Ok(false);
         }
         let name = self.keep(len, Field::MetricName, Slot::of(self.book.metrics))?;
-        let desc = Desc {
-            pmid,
-            indom: indom(pmid.domain(), cluster, item).unwrap_or(InDom::NULL),
-            ..Metric::EMPTY.desc
-        };
+        let desc = Desc { pmid, ..Metric::EMPTY.desc };
         self.push_metric(Metric { desc, source, name, name_hash, flags: Metric::SAVED, ..Metric::EMPTY });
         if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i))
             && row.filling == cluster
@@ -253,7 +243,6 @@ impl Ledger<'_> {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).copied() else {
             return Ok(());
         };
-        let below = usize::try_from(row.name.len.saturating_add(self.book.root().len).saturating_add(2));
         let mut metric = row.first;
         while let Some(m) = self.metric(metric).copied() {
             let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
@@ -262,8 +251,7 @@ impl Ledger<'_> {
                 if item == 0 && cluster != row.cluster {
                     tell(Known::Cluster { source: row.name.str_of(text), cluster });
                 }
-                let name = m.name.str_of(text).get(below.unwrap_or_default()..).unwrap_or_default();
-                tell(Known::Metric { cluster, item, name });
+                tell(Known::Metric { cluster, item, name: self.sent(&m) });
                 if let Some(m) = self.metric(metric) {
                     m.flags |= Metric::SAVED;
                 }

@@ -155,6 +155,8 @@ pub struct Source {
     pub(crate) well: bool,
     /// Its values come from the host and not from scrapes.
     pub(crate) own: bool,
+    /// The host publishes its values when somebody asks.
+    pub(crate) on_demand: bool,
     pub(crate) notes: Notes,
 }
 
@@ -179,6 +181,7 @@ impl Source {
         gone: false,
         well: false,
         own: false,
+        on_demand: false,
         notes: Notes::EMPTY,
     };
 
@@ -193,7 +196,10 @@ impl Source {
 pub struct Metric {
     pub(crate) desc: Desc,
     pub(crate) source: Slot,
+    /// Its name; of one that was not met the name that its samples will have, below root and source.
     pub(crate) name: Span,
+    /// The name that its samples have, where that is not the last part of its own.
+    pub(crate) sent: Span,
     pub(crate) help: Span,
     pub(crate) name_hash: u32,
     /// Its series at hand: those of the last documents.
@@ -227,6 +233,7 @@ impl Metric {
         },
         source: Slot::NONE,
         name: Span::EMPTY,
+        sent: Span::EMPTY,
         help: Span::EMPTY,
         name_hash: 0,
         first: Slot::NONE,
@@ -252,6 +259,10 @@ impl Metric {
     pub(crate) const MIXED: u32 = 8;
     /// The host was told of it.
     pub(crate) const SAVED: u32 = 16;
+    /// Clients may store values of it.
+    pub(crate) const STORABLE: u32 = 32;
+    /// It is no metric: lines hang on it that are known and no instances.
+    pub(crate) const BIN: u32 = 64;
 
     /// What its values are.
     pub const fn desc(&self) -> Desc {
@@ -269,7 +280,7 @@ impl Metric {
 
     /// Whether it is no metric: lines hang on it that are known and no instances.
     pub(crate) const fn is_bin(&self) -> bool {
-        self.name.len == 0
+        self.is(Self::BIN)
     }
 
     /// Whether its values are texts.
@@ -336,6 +347,10 @@ impl Series {
     pub(crate) const EXCLUDED: u16 = 16;
     /// Labels were left out or are optional.
     pub(crate) const FILTERED: u16 = 32;
+    /// The host has withdrawn it: it is in no list until it is published again.
+    pub(crate) const WITHDRAWN: u16 = 64;
+    /// A client stored its value, and the host was not told yet.
+    pub(crate) const STORED: u16 = 128;
     /// One in the count of whole documents, one after the other, that it was not in.
     pub(crate) const MISS: u16 = 1 << 8;
     /// The bits of that count.

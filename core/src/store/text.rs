@@ -18,6 +18,7 @@ pub(crate) enum Field {
     NotesHelp,
     NotesName,
     MetricName,
+    MetricSent,
     MetricHelp,
     SeriesRaw,
     SeriesLabels,
@@ -28,12 +29,13 @@ pub(crate) enum Field {
 }
 
 /// All of them, in the order of their codes, which begin at 1: 0 is nobody's.
-const FIELDS: [Field; 12] = [
+const FIELDS: [Field; 13] = [
     Field::SourceName,
     Field::SourceLabels,
     Field::NotesHelp,
     Field::NotesName,
     Field::MetricName,
+    Field::MetricSent,
     Field::MetricHelp,
     Field::SeriesRaw,
     Field::SeriesLabels,
@@ -186,6 +188,7 @@ impl Ledger<'_> {
             Field::NotesHelp => pad(&mut parts.sources.get_mut(i?)?.notes.help),
             Field::NotesName => pad(&mut parts.sources.get_mut(i?)?.notes.pcp_name),
             Field::MetricName => span(&mut parts.metrics.get_mut(i?)?.name),
+            Field::MetricSent => span(&mut parts.metrics.get_mut(i?)?.sent),
             Field::MetricHelp => span(&mut parts.metrics.get_mut(i?)?.help),
             Field::SeriesRaw => span(&mut parts.series.get_mut(i?)?.raw),
             Field::SeriesLabels => span(&mut parts.series.get_mut(i?)?.labels),

@@ -41,6 +41,11 @@ impl<'a> View<'a> {
         self.book.names_epoch
     }
 
+    /// How often the labels of something known changed.
+    pub const fn labels_epoch(&self) -> u64 {
+        self.book.labels_epoch
+    }
+
     /// How many series are at hand, every spelling counted.
     pub const fn series(&self) -> usize {
         self.book.series.saturating_sub(self.book.freed_series)
@@ -82,7 +87,10 @@ impl<'a> View<'a> {
 
     /// The metric with this instance domain.
     pub fn of_indom(&self, indom: InDom) -> Option<&'a Metric> {
-        self.identified(metric_of(indom)?).filter(|m| m.desc.indom == indom)
+        match metric_of(indom) {
+            Some(pmid) => self.identified(pmid).filter(|m| m.desc.indom == indom),
+            None => self.of_shared(indom),
+        }
     }
 
     /// The metric whose name comes at place `at` in order.
@@ -117,9 +125,9 @@ impl<'a> View<'a> {
         SourceId(metric.source)
     }
 
-    /// Whether a source was scraped since that ticket was drawn, was held as it was, or need not be scraped.
+    /// Whether a source was scraped (or published) since that ticket was drawn, was held as it was, or need not be scraped.
     pub fn is_fresh(&self, source: SourceId, ticket: Ticket) -> bool {
-        self.source(source.0).is_none_or(|s| s.gone || s.own || s.finished >= ticket.0)
+        self.source(source.0).is_none_or(|s| s.gone || (s.own && !s.on_demand) || s.finished >= ticket.0)
     }
 
     /// Whether values of a source come from scrapes, and not from the host itself.
@@ -248,12 +256,22 @@ impl<'a> View<'a> {
 
     /// The labels of the source that has this cluster.
     pub fn cluster_labels(&self, cluster: u16) -> Option<LabelSet<'a>> {
-        let source = self.sources().find(|s| s.cluster == cluster).or_else(|| {
+        let source = self.sources().find(|s| s.cluster == cluster && s.labels.len > 0).or_else(|| {
             // A further cluster begins with its first metric.
             let first = Pmid::new(self.book.domain, cluster, 0)?;
             self.source(self.identified(first)?.source)
         })?;
         Some(LabelSet::stored(source.labels.str_of(self.lent.text)))
+    }
+
+    /// The number of a source, which is the cluster of its metrics.
+    pub fn cluster(&self, source: SourceId) -> u16 {
+        self.source(source.0).map_or(0, |s| s.cluster)
+    }
+
+    /// Whether a source [is no longer there](super::Store::retire).
+    pub fn is_gone(&self, source: SourceId) -> bool {
+        self.source(source.0).is_some_and(|s| s.gone)
     }
 
     /// The name of a source.
@@ -272,11 +290,11 @@ impl<'a> View<'a> {
         live
     }
 
-    fn source(&self, slot: Slot) -> Option<&'a Source> {
+    pub(super) fn source(&self, slot: Slot) -> Option<&'a Source> {
         self.lent.sources.get(slot.index()?)
     }
 
-    fn sources(&self) -> impl Iterator<Item = &'a Source> + use<'a> {
+    pub(super) fn sources(&self) -> impl Iterator<Item = &'a Source> + use<'a> {
         self.lent.sources.iter().take(self.book.sources)
     }
 }

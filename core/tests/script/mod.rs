@@ -175,6 +175,13 @@ pub(crate) fn profile_of(indom: InDom, only: bool, insts: &[u32]) -> Vec<u8> {
     words(&[&head, insts].concat())
 }
 
+/// A value to store, as pmcd sends it: with garbage for a time.
+pub(crate) fn store_of(pmid: Pmid, format: u32, block: &[u32]) -> Vec<u8> {
+    let len = 44 + 4 * u32::try_from(block.len()).unwrap();
+    let head = [len, Kind::RESULT.0, 0, 0xe61f_f604, 0x8000_0001, 1, pmid.to_bits(), 1, format, u32::MAX, 11];
+    words(&[&head, block].concat())
+}
+
 pub(crate) fn creds_pdu() -> Vec<u8> {
     pdu(|w| creds::Creds { version: 2, flags: creds::Features::NONE }.emit(99, w))
 }
@@ -252,7 +259,7 @@ pub(crate) fn session() -> Vec<Vec<u8>> {
         profile_of(indom(0), true, &[1, 40]),
         fetch_of(Kind::FETCH, &[cpu, temp]),
         labels_request(indom(0).to_bits(), 32),
-        words(&[24, Kind::RESULT.0, 0, 0, 0, 0]),
+        store_of(temp, 1, &[0x0500_000c, 0x401c_0000, 0]),
     ]
 }
 

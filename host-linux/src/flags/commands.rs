@@ -195,7 +195,8 @@ pub(super) const PMDA: Command = Command {
     least: 0,
     most: 0,
     about: "Takes the place of PCP's own openmetrics PMDA with the same configuration, names and numbers. A line of \
-            pmcd.conf: openmetrics 144 pipe binary notready /usr/bin/pmbridge pmda",
+            pmcd.conf: openmetrics 144 pipe binary notready /usr/bin/pmbridge pmda. How sources and bridge fare is in \
+            openmetrics.control.*; storing 1 in openmetrics.control.debug switches debug messages on.",
     flags: &[
         Flag {
             long: "domain",

@@ -1,13 +1,13 @@
 //! Which sources there are: those of the command line, and those of a directory that may change at any time.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Instant as Clock;
 
-use mio::{Interest, unix::SourceFd};
+use mio::{Interest, Token, unix::SourceFd};
 
-use super::{Host, WATCH, escaped};
+use super::{Host, TARGETS, WATCH, escaped};
 use crate::log::host_name;
-use crate::own;
 use crate::sources::{Changes, Directory, Origin, Source};
 use crate::target::Target;
 use crate::watch::Watch;
@@ -32,24 +32,22 @@ impl Host {
             self.store.relearn(target.id);
             let labelled = self.store.set_labels(target.id, &labels(&source));
             target.change(source);
+            self.untold = true;
             if let Err(full) = labelled {
                 self.log.error(format_args!("{}: keeps its labels, {full}", target.source.name));
             }
             return;
         }
         let place = self.targets.len();
-        let cluster = u16::try_from(place.saturating_add(1)).ok().filter(|n| *n < own::CLUSTER);
-        let Some(cluster) = cluster else {
-            let most = own::CLUSTER;
-            self.log.error(format_args!("{}: ignored, there are {most} sources already", source.name));
-            return;
-        };
-        match self.store.add_source(&source.name, &labels(&source), Some(cluster)) {
+        match self.store.add_source(&source.name, &labels(&source), None) {
             Ok(id) => {
+                let cluster = self.store.view().cluster(id);
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.names.insert(source.name.clone(), place);
                 self.enter(id, place);
-                self.targets.push(Target::new(id, source));
+                let token = Token(TARGETS.saturating_add(place));
+                self.targets.push(Target::new(id, source, token, Rc::clone(&self.means)));
+                self.untold = true;
             }
             Err(full) => self.log.error(format_args!("{}: ignored, {full}", source.name)),
         }
@@ -83,6 +81,7 @@ impl Host {
             self.give_up(place);
             if let Some(target) = self.targets.get(place) {
                 self.store.retire(target.id);
+                self.untold = true;
             }
         }
     }

@@ -6,13 +6,12 @@
 
 use std::time::Instant as Clock;
 
-use mio::Token;
 use pmbridge_core::role::Context;
 use pmbridge_core::store::SourceId;
 use pmbridge_core::time::{Duration, Instant};
 
 use super::health::{self, Line, News};
-use super::{Host, TARGETS, budget, wall};
+use super::{Host, budget, wall};
 use crate::sources::Origin;
 use crate::target::{Outcome, Target};
 use crate::url::Url;
@@ -30,8 +29,8 @@ pub(super) struct Lane {
     settled: bool,
     /// Failures in a row.
     failures: u32,
-    /// The host name that is being looked up for it.
-    lookup: Option<String>,
+    /// A host name is being looked up for it.
+    looks_up: bool,
     news: News,
 }
 
@@ -67,6 +66,13 @@ impl Host {
         let mut from = 0;
         while let Some((id, next)) = self.store.wanted(from) {
             from = next;
+            if self.own.as_ref().is_some_and(|own| own.source == id) {
+                self.store.begin(id);
+                self.tell();
+                self.store.published(id);
+                self.ended = true;
+                continue;
+            }
             if let Some(place) = self.places.get(id.place()).copied().flatten() {
                 self.begin(place, false);
             }
@@ -94,7 +100,7 @@ impl Host {
         }
         let mut cx = Context { store: &mut self.store, now, wall };
         let outcome = match is_cheap(target) {
-            true if runs => target.read_file(&mut cx, &self.options.limits),
+            true if runs => target.begin(&mut cx),
             true => return,
             false => target.pump(&mut cx),
         };
@@ -102,7 +108,6 @@ impl Host {
             Outcome::Pending => {}
             Outcome::Unreached => self.reach(place),
             Outcome::More => {
-                target.ready = true;
                 self.ready.push(place);
             }
             outcome => self.end(place, outcome),
@@ -132,7 +137,8 @@ impl Host {
             lane.come = come;
             self.timers.set(place, Some(now.saturating_add(GRACE).min(last)));
         } else {
-            self.end(place, Outcome::Failed("no whole document within the time limit (-t)".into()));
+            let why = target.overdue();
+            self.end(place, Outcome::Failed(why));
         }
     }
 
@@ -196,7 +202,7 @@ impl Host {
     }
 
     fn start(&mut self, place: usize, probes: bool) {
-        let now = self.now();
+        let (now, wall) = (self.now(), wall());
         let limit = self.time_limit().min(LAST);
         self.sick.leave(place);
         let (Some(target), Some(lane)) = (self.targets.get_mut(place), self.lanes.get_mut(place)) else {
@@ -211,10 +217,16 @@ impl Host {
             // It has its turn as others have, so that many files do not keep peers from theirs.
             target.ready = true;
             self.ready.push(place);
-        } else if target.begin(&self.options.limits) {
-            self.reach(place);
-        } else if target.ready {
-            self.ready.push(place);
+            return;
+        }
+        let mut cx = Context { store: &mut self.store, now, wall };
+        match target.begin(&mut cx) {
+            Outcome::Pending => {}
+            Outcome::More => {
+                self.ready.push(place);
+            }
+            Outcome::Unreached => self.reach(place),
+            outcome => self.end(place, outcome),
         }
         self.account(place);
     }
@@ -225,12 +237,12 @@ impl Host {
             return;
         };
         if !target.has_address() {
-            let Origin::Url(Url::Http(http)) = &target.source.origin else { return };
-            if lane.lookup.is_some() {
+            let Some((host, port)) = target.endpoint() else { return };
+            if lane.looks_up {
                 return;
             }
-            let Some(address) = self.resolver.resolve(place, &http.host, http.port) else {
-                lane.lookup = Some(http.host.clone());
+            let Some(address) = self.resolver.resolve(place, host, port) else {
+                lane.looks_up = true;
                 return;
             };
             target.resolved(vec![address]);
@@ -242,15 +254,16 @@ impl Host {
     fn take_addresses(&mut self) {
         while let Some(answer) = self.resolver.answer() {
             let place = answer.key;
-            let asked = self.lanes.get_mut(place).and_then(|lane| lane.lookup.take());
-            let Some(target) = self.targets.get_mut(place) else { continue };
+            let (Some(target), Some(lane)) = (self.targets.get_mut(place), self.lanes.get_mut(place)) else {
+                continue;
+            };
+            lane.looks_up = false;
             // A scrape that was given up since needs none.
-            if !target.is_running() || target.descriptors() > 0 {
+            if !target.is_running() || target.descriptors() > 0 || target.has_address() {
                 continue;
             }
-            let is_meant = matches!(&target.source.origin, Origin::Url(Url::Http(http)) if asked.as_ref() == Some(&http.host));
             match answer.addresses {
-                _ if !is_meant => self.reach(place),
+                _ if !target.awaits(&answer.host, answer.port) => self.reach(place),
                 Ok(addresses) => {
                     target.resolved(addresses);
                     self.connect(place);
@@ -263,8 +276,7 @@ impl Host {
 
     fn connect(&mut self, place: usize) {
         let Some(target) = self.targets.get_mut(place) else { return };
-        let token = Token(TARGETS.saturating_add(place));
-        match target.connect(self.poll.registry(), token) {
+        match target.connect() {
             Ok(()) => {}
             Err(error) if budget::is_exhausted(&error) => {
                 // It stands in line again, and goes on when somebody else has closed one.
@@ -303,7 +315,7 @@ impl Host {
         };
         target.abandon_unless(false);
         self.probes = self.probes.saturating_sub(usize::from(lane.probing));
-        *lane = Lane { lookup: lane.lookup.take(), ..Lane::default() };
+        *lane = Lane { looks_up: lane.looks_up, ..Lane::default() };
         self.timers.set(place, None);
         self.wanted.leave(place);
         self.sick.leave(place);
@@ -318,6 +330,9 @@ impl Host {
             return;
         };
         target.abandon_unless(matches!(outcome, Outcome::Done(_)));
+        for remark in target.remarks() {
+            self.log.info(format_args!("{}: stderr: {remark}", target.label()));
+        }
         for name in target.source.filter.excluded() {
             let (root, source) = (&self.options.root, &target.source.name);
             self.log.info(format_args!("Metric {root}.{source}.{name} excluded by config filters"));
@@ -334,13 +349,10 @@ impl Host {
                 });
                 (told, true)
             }
-            Outcome::Failed(why) => {
-                target.totals.failures = target.totals.failures.saturating_add(1);
-                (Some(why), false)
-            }
+            Outcome::Failed(why) => (Some(why), false),
             Outcome::Pending | Outcome::More | Outcome::Unreached => return,
         };
-        target.up = whole;
+        target.ended(if whole { Ok(()) } else { Err(complaint.clone().unwrap_or_default()) }, now);
         self.probes = self.probes.saturating_sub(usize::from(core::mem::take(&mut lane.probing)));
         (lane.settled, lane.began) = (true, None);
         lane.failures = if whole { 0 } else { lane.failures.saturating_add(1) };
@@ -362,6 +374,19 @@ impl Host {
         self.ended = true;
         self.tell_news(place, complaint.as_deref(), whole);
         self.account(place);
+        if self.targets.get(place).is_some_and(|target| matches!(target.source.origin, Origin::Script(_))) {
+            // Another may have its turn.
+            self.wake_scripts();
+        }
+    }
+
+    /// A child has ended: whose it was, and whose turn it is, they know themselves.
+    pub(super) fn wake_scripts(&mut self) {
+        self.means.scripts.borrow_mut().reap();
+        for (place, target) in self.targets.iter_mut().enumerate().filter(|(_, target)| target.is_script()) {
+            target.ready = true;
+            self.ready.push(place);
+        }
     }
 
     fn tell_news(&mut self, place: usize, complaint: Option<&str>, whole: bool) {

@@ -22,7 +22,7 @@ use pmbridge_core::role::{
     document::Document,
     scraper::Scraper,
 };
-use pmbridge_core::store::{Declaration, Fixed, Published, Region, Store};
+use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, Published, Region, Store};
 use pmbridge_core::time::{Duration, Instant, Timestamp};
 use pmbridge_core::wire::Writer;
 
@@ -126,12 +126,19 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         kind: Type(black_box(5)),
         semantics: Semantics::INSTANT,
         units: Units::NONE,
-        singular: black_box(false),
+        instances: Instances::Shared(black_box(3)),
+        item: black_box(Some(7)),
+        storable: black_box(true),
     };
     if let Ok(metric) = store.declare(own, &declaration) {
-        let _ = black_box(store.publish(metric, text, Published::Bits(black_box(1))));
-        let _ = black_box(store.publish(metric, text, Published::Text(text)));
+        let _ = black_box(store.publish(metric, Instance::named(text), Published::Bits(black_box(1))));
+        let _ = black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
+        store.withdraw(metric, black_box(1));
     }
+    store.on_demand(own);
+    store.begin(own);
+    store.published(own);
+    let _ = black_box((store.stored(), store.set_labels(source, text)));
     let mut agent = Agent::<256>::new(Settings {
         pid: black_box(1),
         announces_ready: black_box(true),
