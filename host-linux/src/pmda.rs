@@ -35,7 +35,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
         }
     }
     if !options.ready {
-        log.info("Initializing, currently in notready state.");
+        log.info("Initializing ... currently in notready state.");
     }
     let config = options.pmda_config(&pcp_conf::pmdas_dir());
     let sorted = !options.nosort;
