@@ -52,7 +52,12 @@ pub struct Pmcd {
 impl Pmcd {
     /// Starts pmcd and waits until the PMDA has shown its names.
     pub fn start(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
-        let this = Self::start_unready(pmda, sources);
+        Self::start_with(pmda, sources, None)
+    }
+
+    /// The same with the files of a directory where PMDAs keep their ids.
+    pub fn start_with(pmda: Pmda, sources: &[(&str, &str)], ids: Option<&Path>) -> Self {
+        let this = Self::start_in(pmda, sources, ids);
         eventually(&format!("the names of the {pmda:?} PMDA in {}", this.dir.path().display()), || {
             let listing = run(tool("pminfo", this.port).arg("openmetrics"));
             listing.out.contains("openmetrics.").then_some(())
@@ -62,11 +67,19 @@ impl Pmcd {
 
     /// Starts pmcd and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
+        Self::start_in(pmda, sources, None)
+    }
+
+    fn start_in(pmda: Pmda, sources: &[(&str, &str)], ids: Option<&Path>) -> Self {
         let dir = Dir::new();
         for part in ["config.d", "var/config/pmda", "run", "log", "tmp"] {
             std::fs::create_dir_all(dir.join(part)).expect("a directory");
         }
         std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
+        for entry in ids.into_iter().flat_map(|ids| std::fs::read_dir(ids).expect("ids")).flatten() {
+            let to = dir.join("var/config/pmda").join(entry.file_name());
+            std::fs::copy(entry.path(), to).expect("a file of ids");
+        }
         for (name, url) in sources {
             dir.write(&format!("config.d/{name}.url"), format!("{url}\n"));
         }

@@ -19,6 +19,7 @@ mod dump;
 mod faults;
 mod fetching;
 mod harness;
+mod ids;
 mod layers;
 mod million;
 mod page;
