@@ -48,7 +48,7 @@ pub(crate) fn run(mut options: Options) -> ExitCode {
         }
     }
     if !options.ready {
-        log.info("Initializing, currently in notready state.");
+        log.info("Initializing ... currently in notready state.");
     }
     match serve(options, log, pipe, listener) {
         Ok(()) => ExitCode::SUCCESS,
