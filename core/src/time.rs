@@ -11,6 +11,11 @@ use core::fmt;
 pub struct Instant(u64);
 
 impl Instant {
+    /// The start of the clock: whatever lasted until then is over.
+    pub const START: Self = Self(0);
+    /// The end of the clock, which never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The point `millis` after the start.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)

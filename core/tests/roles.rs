@@ -18,6 +18,7 @@ mod script;
 
 use growing::Growing;
 use pmbridge_core::{
+    mapping::Plain,
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, desc, error, pmns, result::Results, text},
     role::{Role, agent::Settings, document::Document, scraper::Scraper},
@@ -294,7 +295,7 @@ fn a_fetch_waits_for_its_sources_until_they_come_or_the_deadline_does() {
         assert_eq!(got[1].1, Ok(vec![(-1, double(3.0))]));
         if !comes {
             assert_eq!(store.wanted(0), None, "a scrape that runs is not begun again");
-            store.commit(cpu, false);
+            store.commit(cpu, false, Instant::START);
         }
     }
 }
@@ -313,7 +314,7 @@ fn a_fetch_of_what_is_not_known_yet_waits_for_the_first_scrapes() {
         match rounds {
             ..=3 => {}
             4 => {
-                store.commit(other, true);
+                store.commit(other, true, Instant::START);
                 scrape(store, cpu, Some("a 1\ntemp 1\n"), 100);
             }
             _ => return serve([(cpu, "temp 2\n"), (other, OTHER)], 100)(store),
@@ -332,10 +333,10 @@ fn bad_lines_are_refused_one_by_one_with_their_numbers() {
         let (refused, samples) = scrape(&mut store, cpu, Some(doc), piece);
         let lines: Vec<_> = refused.iter().map(|r| r.line).collect();
         assert_eq!((lines.as_slice(), samples), (&[2, 3, 4, 6, 7, 9][..], 2), "{refused:?}");
-        assert_eq!(store.view().metrics(), 2);
+        assert_eq!(store.view().names(), 2);
         let (again, _) = scrape(&mut store, cpu, Some(doc), piece);
         assert_eq!(again, refused);
-        assert_eq!(store.view().metrics(), 2);
+        assert_eq!(store.view().names(), 2);
     }
 }
 
@@ -377,9 +378,9 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
     fn check<S: Storage>(storage: S, region: Region, source: bool) {
         let mut store = Store::new(storage, DOMAIN, 1);
         store.set_root("o").unwrap();
-        let first = store.add_source("s", "", 1).unwrap();
+        let first = store.add_source("s", "", Some(1)).unwrap();
         if source {
-            assert!(store.add_source("t", "", 2).is_err());
+            assert!(store.add_source("t", "", Some(2)).is_err());
             assert_eq!(store.refused(region), 1);
             return;
         }
@@ -396,10 +397,10 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
                 store.refused(region),
                 "{region:?}"
             );
-            let state = (store.view().metrics(), store.view().series(), store.text_len(), samples);
+            let state = (store.view().names(), store.view().series(), store.text_len(), samples);
             assert_eq!(*before.get_or_insert(state), state, "{region:?}");
         }
-        let pmids: Vec<_> = (0..store.view().metrics()).map(|i| pmid(1, u16::try_from(i).unwrap())).collect();
+        let pmids: Vec<_> = (0..store.view().names()).map(|i| pmid(1, u16::try_from(i).unwrap())).collect();
         let got = fetched(&mut store, &pmids, &mut |store, source| {
             scrape(store, source, Some(&doc), 7);
         });
@@ -408,11 +409,11 @@ fn what_is_full_is_counted_and_the_rest_is_kept() {
         let names = told(pdus(&ask(&mut store, &traverse(b"")))[0]);
         assert_eq!(names.len(), pmids.len());
     }
-    check(Fixed::<1, 9, 16, 128, 1024>::new(), Region::Sources, true);
-    check(Fixed::<1, 4, 16, 128, 1024>::new(), Region::Metrics, false);
-    check(Fixed::<1, 9, 9, 128, 1024>::new(), Region::Series, false);
-    check(Fixed::<1, 9, 16, 32, 1024>::new(), Region::Index, false);
-    check(Fixed::<1, 9, 16, 128, 128>::new(), Region::Text, false);
+    check(Fixed::<1, 9, 16, 8, 128, 1024>::new(), Region::Sources, true);
+    check(Fixed::<1, 4, 16, 8, 128, 1024>::new(), Region::Metrics, false);
+    check(Fixed::<1, 9, 9, 8, 128, 1024>::new(), Region::Series, false);
+    check(Fixed::<1, 9, 16, 8, 32, 1024>::new(), Region::Index, false);
+    check(Fixed::<1, 9, 16, 8, 128, 128>::new(), Region::Text, false);
 }
 
 #[test]
@@ -427,7 +428,7 @@ fn a_reordered_label_set_is_the_same_instance_and_the_last_value_wins() {
             assert_eq!(got[0].1, Ok(vec![(0, double(3.0))]));
         }
     }
-    let (_, body) = (store.view().metrics(), ask(&mut store, &instances_request(indom(0), -1, b"")));
+    let (_, body) = (store.view().names(), ask(&mut store, &instances_request(indom(0), -1, b"")));
     assert_eq!(instances(pdus(&body)[0]), [(0, "0 a:1 b:2".to_owned())]);
 }
 
@@ -453,33 +454,73 @@ fn a_series_that_vanished_has_no_value_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn readiness_is_announced_just_where_it_was_agreed_on() {
+fn readiness_is_announced_just_where_it_was_agreed_on_and_waits_for_no_scrape() {
     for announces_ready in [false, true] {
         for window in WINDOWS {
-            for comes in [false, true] {
-                let (mut store, [cpu, other]) = store(Growing::default());
-                let mut role = AnAgent::new(Settings { announces_ready, ..SETTINGS });
-                let out = talk(&mut role, &mut store, &creds_pdu(), (7, window), &mut |_| false);
-                assert_eq!(pdus(&out).len(), 1, "CREDS, and nothing before the first scrapes");
-                assert_eq!(role.is_ready(), !announces_ready);
-                if comes {
-                    scrape(&mut store, cpu, Some(CPU), 100);
-                    scrape(&mut store, other, None, 100);
-                }
-                let now = if comes { 1 } else { 2000 };
-                let (mut out, mut room) = (Vec::new(), vec![0; window]);
-                loop {
-                    let progress = role.step(&mut context(&mut store, now), b"", &mut room).unwrap();
-                    out.extend_from_slice(&room[..progress.produced]);
-                    if progress.is_none() {
-                        break;
-                    }
-                }
-                let said: Vec<_> = pdus(&out).into_iter().map(refusal).collect();
-                assert_eq!(said, if announces_ready { vec![Status::PMDAREADY] } else { vec![] });
-                assert!(role.is_ready());
-            }
+            let (mut store, _) = store(Growing::default());
+            let mut role = AnAgent::new(Settings { announces_ready, ..SETTINGS });
+            let out = talk(&mut role, &mut store, &creds_pdu(), (7, window), &mut |_| false);
+            let said: Vec<_> = pdus(&out).into_iter().skip(1).map(refusal).collect();
+            assert_eq!(said, if announces_ready { vec![Status::PMDAREADY] } else { vec![] });
+            assert!(role.is_ready());
         }
+    }
+}
+
+#[test]
+fn a_source_that_is_held_is_answered_as_it_is() {
+    let (mut store, [cpu, other]) = store(Growing::default());
+    scrape(&mut store, cpu, Some(CPU), 100);
+    scrape(&mut store, other, Some("up 3\n"), 100);
+    let until = |millis| Instant::from_millis(millis);
+    let ask = |store: &mut Store<Growing>, now| {
+        let mut role = ACollector::new(PATIENCE);
+        let mut room = [0; 4096];
+        let hello = [creds_pdu(), all_profile()].concat();
+        talk(&mut role, store, &hello, (99, 99), &mut |_| false);
+        let request = fetch_of(Kind::FETCH, &[pmid(2, 0)]);
+        let progress = role.step(&mut context(store, now), &request, &mut room).unwrap();
+        (progress.produced > 0).then(|| values(pdus(&room[..progress.produced])[0])[0].1.clone())
+    };
+    store.begin(other);
+    store.commit(other, false, until(50));
+    assert_eq!(ask(&mut store, 49), Some(Err(Status::AGAIN)));
+    assert_eq!(store.wanted(0), None, "nobody waits");
+    // A scrape that nobody asked for runs: who asks is answered all the same.
+    store.begin(other);
+    assert_eq!(ask(&mut store, 49), Some(Err(Status::AGAIN)));
+    store.commit(other, false, until(50));
+    assert_eq!(ask(&mut store, 50), None, "it is wanted again");
+    assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+    scrape(&mut store, other, Some("up 4\n"), 100);
+    store.commit(other, false, until(50));
+    store.begin(other);
+    let mut document = Document::new(other, [0u8; 64], Plain);
+    document.feed(&mut store, b"up 5\n", &mut |_| {});
+    document.finish(&mut store, &mut |_| {});
+    store.commit(other, true, until(90));
+    assert_eq!(ask(&mut store, 89), Some(Ok(vec![(-1, double(5.0))])));
+    assert_eq!(store.wanted(0), None);
+    // Edited, it is another.
+    store.revive(other);
+    assert!(!store.view().is_settled());
+    assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+}
+
+#[test]
+fn a_failure_is_waited_for_once() {
+    let (mut store, [cpu, other]) = store(Growing::default());
+    scrape(&mut store, cpu, Some(CPU), 100);
+    scrape(&mut store, other, Some("up 3\n"), 100);
+    for whole in [true, false] {
+        store.begin(other);
+        let ticket = store.ticket();
+        store.want(other, ticket, Instant::START);
+        assert!(store.has_stirred() && !store.has_stirred());
+        assert_eq!(store.wanted(0), None, "it runs");
+        store.commit(other, whole, Instant::START);
+        assert_eq!(store.view().is_fresh(other, ticket), !whole);
+        assert_eq!((store.wanted(0).is_some(), store.has_stirred()), (whole, whole));
     }
 }
 
@@ -557,14 +598,14 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
             let (mut store, [cpu, other]) = store(Growing::default());
             scrape(&mut store, other, Some(OTHER), 100);
             store.begin(cpu);
-            let mut role = Scraper::new(request, Document::new(cpu, [0u8; 512]), 10_000);
+            let mut role = Scraper::new(request, Document::new(cpu, [0u8; 512], Plain), 10_000);
             let sent = talk(&mut role, &mut store, response.as_bytes(), (chunk, 5), &mut |_| false);
             assert_eq!(sent, request);
             assert_eq!(role.is_done(), !until_close);
             role.end(&mut context(&mut store, 0)).unwrap();
             assert!(role.is_done());
-            assert_eq!(role.stats().samples, 9);
-            store.commit(cpu, true);
+            assert_eq!(role.document().stats().samples, 9);
+            store.commit(cpu, true, Instant::START);
             let got = dump(&mut store);
             assert_eq!(want.get_or_insert_with(|| got.clone()), &got, "by {chunk}");
         }
@@ -574,7 +615,7 @@ fn every_framing_and_split_of_a_response_gives_the_same_store() {
 fn names_all(store: &mut Store<Growing>) -> Vec<u8> {
     let view = store.view();
     let mut all = Vec::new();
-    for metric in (0..view.metrics()).filter_map(|at| view.in_order(at)) {
+    for metric in (0..view.names()).filter_map(|at| view.in_order(at)) {
         all.extend_from_slice(view.name(metric));
         all.extend_from_slice(format!("{:?}", metric.desc()).as_bytes());
         for (_, series) in view.series_from(view.first(metric)) {
@@ -592,7 +633,7 @@ fn a_response_cut_short_is_never_taken_for_whole() {
         for cut in (0..response.len() - 1).step_by(17) {
             let (mut store, [cpu, _]) = store(Growing::default());
             store.begin(cpu);
-            let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 512]), 10_000);
+            let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 512], Plain), 10_000);
             let head = response.rfind("200 OK").unwrap_or(0);
             let arrived = &response.as_bytes()[..cut];
             let mut room = [0; 8];
@@ -688,7 +729,7 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
             doc[at] = dice.next().to_be_bytes()[0];
         }
         store.begin(cpu);
-        let mut document = Document::new(cpu, [0u8; 64]);
+        let mut document = Document::new(cpu, [0u8; 64], Plain);
         let mut rest = doc.as_slice();
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(dice.below(rest.len()) + 1);
@@ -696,15 +737,15 @@ fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
             rest = after;
         }
         document.finish(&mut store, &mut |_| {});
-        store.commit(cpu, true);
+        store.commit(cpu, true, Instant::START);
         let mut response = responses[dice.below(responses.len())].0.clone().into_bytes();
         for _ in 0..dice.below(5) {
             let at = dice.below(response.len());
             response[at] = dice.next().to_be_bytes()[0];
         }
         store.begin(cpu);
-        let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64]), 10_000);
+        let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64], Plain), 10_000);
         torment(&mut role, &mut store, &response, &mut dice);
-        store.commit(cpu, false);
+        store.commit(cpu, false, Instant::START);
     }
 }

@@ -12,6 +12,7 @@ mod growing;
 
 use growing::Growing;
 use pmbridge_core::{
+    mapping::Plain,
     pcp::Pmid,
     pdu::{Kind, Pmids, creds, fetch, result::Results, split},
     role::{Context, Role as _, collector::Collector, document::Document},
@@ -27,7 +28,7 @@ const SERIES: u32 = if cfg!(debug_assertions) { 250_000 } else { 1_000_000 };
 /// Scrapes the million in pieces: the value of series `n` is `n + add`.
 fn scrape(store: &mut Store<Growing>, source: SourceId, add: u32) {
     store.begin(source);
-    let mut document = Document::new(source, [0u8; 256]);
+    let mut document = Document::new(source, [0u8; 256], Plain);
     let mut piece = String::new();
     for n in 0..SERIES {
         let metric = n / (SERIES / METRICS);
@@ -40,14 +41,14 @@ fn scrape(store: &mut Store<Growing>, source: SourceId, add: u32) {
     document.feed(store, piece.as_bytes(), &mut |refused| panic!("{refused}"));
     document.finish(store, &mut |refused| panic!("{refused}"));
     assert_eq!(document.stats().samples, SERIES.into());
-    store.commit(source, true);
+    store.commit(source, true, Instant::START);
 }
 
 #[test]
 fn a_million_series_come_in_and_go_out_in_one_answer() {
     let mut store = Store::new(Growing::default(), 144, 0x5eed);
     store.set_root("o").unwrap();
-    let source = store.add_source("s", "", 1).unwrap();
+    let source = store.add_source("s", "", Some(1)).unwrap();
     if !cfg!(debug_assertions) {
         scrape(&mut store, source, 0);
     }
@@ -79,7 +80,7 @@ fn a_million_series_come_in_and_go_out_in_one_answer() {
             }
         }
     }
-    let known = (store.view().metrics(), store.view().series());
+    let known = (store.view().names(), store.view().series());
     assert_eq!(known, (METRICS as usize, SERIES as usize));
 
     let (header, body, len) = split(&answer[20..]).unwrap().unwrap();

@@ -8,6 +8,8 @@ pub const SOURCES: usize = 4;
 pub const METRICS: usize = 64;
 /// Series of them all, every spelling of a label set counted.
 pub const SERIES: usize = 192;
+/// Instances that vanished: none, their ids are forgotten.
+pub const PAST: usize = 0;
 /// Entries of the index: two for each metric and series, a quarter free, and a power of two.
 pub const INDEX: usize = 1024;
 /// Bytes of names, label sets, help and strings.
@@ -28,7 +30,7 @@ pub const CONTEXTS: usize = 2;
 pub const LINE: usize = 256;
 
 /// The store's memory, for a `static`.
-pub type Memory = Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>;
+pub type Memory = Fixed<SOURCES, METRICS, SERIES, PAST, INDEX, TEXT>;
 
 /// What answers one PCP client.
 pub type Client = Collector<PROFILE, CONTEXTS>;

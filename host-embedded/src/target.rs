@@ -1,6 +1,7 @@
 //! A neighbour that is scraped when somebody wants its values: one connection for each scrape.
 
 use pmbridge_core::{
+    mapping::Plain,
     role::{Context, document::Document, scraper::Scraper},
     store::{SourceId, Storage, Store},
     time::{Duration, Instant},
@@ -29,7 +30,7 @@ pub struct Target<'r> {
 
 #[derive(Debug)]
 struct Scrape<'r> {
-    conn: Conn<Scraper<&'r [u8], [u8; LINE]>, WINDOW>,
+    conn: Conn<Scraper<&'r [u8], Document<[u8; LINE], Plain>>, WINDOW>,
     until: Instant,
 }
 
@@ -58,7 +59,7 @@ impl<'r> Target<'r> {
         };
         socket.abort();
         self.scrape = None;
-        cx.store.commit(self.source, whole);
+        cx.store.commit(self.source, whole, cx.now);
         true
     }
 
@@ -74,10 +75,10 @@ impl<'r> Target<'r> {
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
         cx.store.begin(self.source);
         if socket.connect(stack, self.at, self.next_port).is_err() {
-            cx.store.commit(self.source, false);
+            cx.store.commit(self.source, false, cx.now);
             return true;
         }
-        let document = Document::new(self.source, [0; LINE]);
+        let document = Document::new(self.source, [0; LINE], Plain);
         let conn = Conn::new(Scraper::new(self.request, document, MAX_BODY));
         self.scrape = Some(Scrape { conn, until: cx.now.saturating_add(PATIENCE) });
         true

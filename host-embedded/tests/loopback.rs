@@ -58,9 +58,9 @@ impl Wire {
         let (client, neighbour) = (socket(&mut sockets), socket(&mut sockets));
         let mut store = Store::new(Memory::new(), 144, 1);
         store.set_root("pmbridge").unwrap();
-        let own = store.add_source("own", "", 0).unwrap();
+        let own = store.add_source("own", "", Some(0)).unwrap();
         publish(&mut store, own);
-        let source = store.add_source("n", "source=\"n\"", 1).unwrap();
+        let source = store.add_source("n", "source=\"n\"", Some(1)).unwrap();
         let to = socket(&mut sockets);
         let target = Target::new(to, source, IpEndpoint::new(HERE, HTTP), REQUEST);
         Self { device, iface, sockets, client, neighbour, bridge, store, target, document, millis: 0 }

@@ -15,10 +15,11 @@ use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
 use pmbridge_core::exposition::{self, ErrorKind, Line, number};
-use pmbridge_core::mapping::PcpLine;
+use pmbridge_core::mapping::{PcpLine, Plain};
 use pmbridge_core::pcp::Type;
 use pmbridge_core::role::document::{Document, Reason as Unfit};
 use pmbridge_core::store::Store;
+use pmbridge_core::time::Instant;
 
 use crate::flags::{Format, Options};
 use crate::log::Log;
@@ -106,11 +107,12 @@ fn for_programs(input: &Input, options: &Options) -> Result<u64, input::Error> {
 fn for_people(input: &Input, options: &Options, log: &Log) -> Result<u64, input::Error> {
     // A document made to collide costs its checker time, unless it cannot know the seed.
     let seed = RandomState::new().hash_one(options.domain);
-    let mut store = Store::new(Memory::new(options.limits.series), options.domain, seed);
+    let mut store =
+        Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed);
     store.set_root(&options.root).map_err(input::Error::Full)?;
-    let source = store.add_source(&input.source_name(), "", 1).map_err(input::Error::Full)?;
+    let source = store.add_source(&input.source_name(), "", None).map_err(input::Error::Full)?;
     store.begin(source);
-    let mut document = Document::new(source, vec![0; options.limits.line]);
+    let mut document = Document::new(source, vec![0; options.limits.line], Plain);
     let mut lines = Lines::new(options.limits.line);
     let mut refused = 0u64;
     let mut take = |number: u64, line: Option<&[u8]>| {
@@ -132,8 +134,8 @@ fn for_people(input: &Input, options: &Options, log: &Log) -> Result<u64, input:
     };
     input.read(options, &mut |piece| lines.feed(piece, &mut take))?;
     lines.finish(&mut take)?;
-    store.commit(source, true);
-    if store.view().metrics() == 0 {
+    store.commit(source, true, Instant::START);
+    if store.view().names() == 0 {
         log.info(format_args!("{input}: no samples"));
     }
     let mut out = BufWriter::new(io::stdout().lock());

@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pmbridge_core::mapping::Compat;
+
 use crate::limits::Limits;
 
 use commands::{COMMANDS, Command, PMDA};
@@ -31,10 +33,14 @@ pub(crate) struct Options {
     pub(crate) root: String,
     /// How long a scrape may take.
     pub(crate) timeout: Duration,
-    /// How often a source that did not answer is asked again.
+    /// How often a source that does not answer is asked again at least.
     pub(crate) refresh: Duration,
+    /// How old values may be that are answered without another scrape.
+    pub(crate) max_age: Duration,
     /// Whom to become once the log is open.
     pub(crate) user: Option<String>,
+    /// The version of PCP whose rules hold, where it was said.
+    pub(crate) compat: Option<Compat>,
     /// Debug messages are logged too.
     pub(crate) debug: bool,
     /// pmcd.conf says plain `binary`: pmcd does not wait for PMDAREADY.
@@ -63,7 +69,9 @@ impl Default for Options {
             root: "openmetrics".into(),
             timeout: Duration::from_secs(2),
             refresh: Duration::from_secs(10),
+            max_age: Duration::ZERO,
             user: None,
+            compat: None,
             debug: false,
             ready: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 44321)),
@@ -286,10 +294,13 @@ mod tests {
 
     #[test]
     fn limits_and_addresses_are_read() {
-        let line = "pmbridge serve http://a/ --max-series 2M --max-body=3k --max-line 7 --max-clients 1 \
+        let line = "pmbridge serve http://a/ --max-series 2M --max-body=3k --max-line 7 --max-clients 1 --max-connections 9 --max-age 0 \
                     --pcp.listen-address [::1]:4000 http://b/";
         let Invocation::Serve(options) = parsed(line).unwrap() else { panic!() };
-        assert_eq!(options.limits, Limits { series: 2 << 20, body: 3072, line: 7, clients: 1 });
+        assert_eq!(
+            options.limits,
+            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1, connections: 9 }
+        );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());
         assert_eq!(options.operands, ["http://a/", "http://b/"]);
         for (text, want) in [
@@ -322,6 +333,8 @@ mod tests {
             "-t 0",
             "-t -1",
             "-t nan",
+            "--max-age -1",
+            "--max-connections 0",
             "-R inf",
             "--max-series 0",
             "--max-body 99999999999G",

@@ -7,17 +7,28 @@
 pub(crate) struct Limits {
     /// Series kept over all sources.
     pub(crate) series: usize,
+    /// Instances that vanished and whose ids are kept, over all sources.
+    pub(crate) vanished: usize,
     /// Bytes of one document.
     pub(crate) body: usize,
     /// Bytes of one line of a document.
     pub(crate) line: usize,
     /// PCP clients connected at once.
     pub(crate) clients: usize,
+    /// Connections to endpoints open at once; never more than the system's limit of open files leaves room for.
+    pub(crate) connections: usize,
 }
 
 impl Limits {
     /// A million series and its document fit with room to spare.
-    pub(crate) const DEFAULT: Self = Self { series: 1 << 23, body: 1 << 30, line: 1 << 20, clients: 512 };
+    pub(crate) const DEFAULT: Self = Self {
+        series: 1 << 23,
+        vanished: 1 << 24,
+        body: 1 << 30,
+        line: 1 << 20,
+        clients: 512,
+        connections: usize::MAX,
+    };
 }
 
 impl Default for Limits {

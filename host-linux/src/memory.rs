@@ -3,7 +3,7 @@
 //! What is not used is not there: an empty bridge takes some hundred kilobytes. A machine without memory is a ceiling
 //! like any other: the series is refused and counted.
 
-use pmbridge_core::store::{Full, Lent, Metric, Parts, Region, Series, Source, Storage};
+use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage};
 
 /// Memory that grows.
 #[derive(Debug)]
@@ -11,22 +11,26 @@ pub(crate) struct Memory {
     sources: Vec<Source>,
     metrics: Vec<Metric>,
     series: Vec<Series>,
+    past: Vec<Past>,
     index: Vec<u32>,
     text: Vec<u8>,
     /// As many as there may be.
     most_series: usize,
+    most_past: usize,
 }
 
 impl Memory {
-    /// Memory for at most so many series, and for as many metrics.
-    pub(crate) fn new(most_series: usize) -> Self {
+    /// Memory for at most so many series, for as many metrics, and for so many instances that vanished.
+    pub(crate) fn new(most_series: usize, most_past: usize) -> Self {
         Self {
             sources: vec![Source::EMPTY; 16],
             metrics: vec![Metric::EMPTY; most_series.min(256)],
             series: vec![Series::EMPTY; most_series.min(1024)],
+            past: Vec::new(),
             index: vec![0; 8192],
             text: vec![0; 64 << 10],
             most_series,
+            most_past,
         }
     }
 
@@ -36,6 +40,7 @@ impl Memory {
             size_of_val(&*self.sources),
             size_of_val(&*self.metrics),
             size_of_val(&*self.series),
+            size_of_val(&*self.past),
             size_of_val(&*self.index),
             size_of_val(&*self.text),
         ]
@@ -50,6 +55,7 @@ impl Storage for Memory {
             sources: &mut self.sources,
             metrics: &mut self.metrics,
             series: &mut self.series,
+            past: &mut self.past,
             index: &mut self.index,
             text: &mut self.text,
         }
@@ -60,6 +66,7 @@ impl Storage for Memory {
             sources: &self.sources,
             metrics: &self.metrics,
             series: &self.series,
+            past: &self.past,
             index: &self.index,
             text: &self.text,
         }
@@ -70,6 +77,7 @@ impl Storage for Memory {
             Region::Sources => double(&mut self.sources, Source::EMPTY, MOST_SOURCES),
             Region::Metrics => double(&mut self.metrics, Metric::EMPTY, self.most_series),
             Region::Series => double(&mut self.series, Series::EMPTY, self.most_series),
+            Region::Past => double(&mut self.past, Past::EMPTY, self.most_past),
             Region::Index => double(&mut self.index, 0, MOST_INDEX),
             Region::Text => double(&mut self.text, 0, MOST_TEXT),
         };
@@ -79,7 +87,7 @@ impl Storage for Memory {
 
 /// Doubles a region up to its ceiling; false where it is there, or where the machine has no more.
 fn double<T: Clone>(region: &mut Vec<T>, empty: T, most: usize) -> bool {
-    let size = region.len().saturating_mul(2).min(most);
+    let size = region.len().saturating_mul(2).max(64).min(most);
     let Some(more) = size.checked_sub(region.len()).filter(|&more| more > 0) else { return false };
     let fits = region.try_reserve_exact(more).is_ok();
     if fits {
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn regions_double_up_to_their_ceiling_and_keep_what_is_there() {
-        let mut memory = Memory::new(3000);
+        let mut memory = Memory::new(3000, 3000);
         memory.parts().text[..3].copy_from_slice(b"abc");
         assert_eq!(memory.grow(Region::Text), Ok(()));
         assert_eq!((&memory.lent().text[..4], memory.lent().text.len()), (&b"abc\0"[..], 128 << 10));
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_index_is_a_power_of_two_at_every_size() {
-        let mut memory = Memory::new(1);
+        let mut memory = Memory::new(1, 1);
         assert_eq!((memory.lent().series.len(), memory.lent().metrics.len()), (1, 1));
         for _ in 0..8 {
             assert!(memory.lent().index.len().is_power_of_two());
@@ -125,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_bridge_without_sources_is_small() {
-        let bytes = Memory::new(1 << 23).bytes();
+        let bytes = Memory::new(1 << 23, 1 << 24).bytes();
         assert!(bytes < 512 << 10, "{bytes}");
     }
 }

@@ -111,7 +111,7 @@ fn resident() -> u64 {
 }
 
 const REGIONS: [Region; Region::COUNT] =
-    [Region::Sources, Region::Metrics, Region::Series, Region::Index, Region::Text];
+    [Region::Sources, Region::Metrics, Region::Series, Region::Past, Region::Index, Region::Text];
 
 const COUNTER: Semantics = Semantics::COUNTER;
 const INSTANT: Semantics = Semantics::INSTANT;
@@ -163,7 +163,7 @@ static TABLE: &[Row] = &[
         "Metrics known, the bridge's own too",
         INSTANT,
         Units::COUNT,
-        Says::Whole(|f| wide(f.store.view().metrics())),
+        Says::Whole(|f| wide(f.store.view().names())),
     ),
     row(
         "pmbridge.series",

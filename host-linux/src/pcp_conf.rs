@@ -8,9 +8,23 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pmbridge_core::mapping::Compat;
+
 /// Where PMDAs are installed.
 pub(crate) fn pmdas_dir() -> PathBuf {
     setting("PCP_PMDAS_DIR").unwrap_or_else(|| "/var/lib/pcp/pmdas".into()).into()
+}
+
+/// The rules of the version of PCP that is installed, or of the newest where none is.
+pub(crate) fn compat() -> Compat {
+    setting("PCP_VERSION").map_or_else(Compat::default, |version| rules(&version.to_string_lossy()))
+}
+
+/// The rules of a version as PCP writes it, such as `6.0.3`.
+fn rules(version: &str) -> Compat {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if (major, minor) < (7, 2) { Compat::V60 } else { Compat::V72 }
 }
 
 /// A setting, from the environment or the file.
@@ -36,6 +50,19 @@ fn find<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_has_the_rules_of_the_last_change_before_it() {
+        for (version, want) in [
+            ("6.0.3", Compat::V60),
+            ("7.1.9", Compat::V60),
+            ("7.2.0", Compat::V72),
+            ("8.0.1", Compat::V72),
+            ("", Compat::V60),
+        ] {
+            assert_eq!(rules(version), want, "{version}");
+        }
+    }
 
     #[test]
     fn a_key_is_found_as_a_whole() {

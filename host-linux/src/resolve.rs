@@ -27,11 +27,15 @@ pub(crate) struct Resolver {
 pub(crate) struct Answer {
     /// Who asked.
     pub(crate) key: usize,
+    /// For which name.
+    pub(crate) host: String,
+    /// And which port.
+    pub(crate) port: u16,
     /// What came out; never an empty list.
     pub(crate) addresses: io::Result<Vec<SocketAddr>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Question {
     key: usize,
     host: String,
@@ -67,19 +71,27 @@ impl Resolver {
         while self.running < MOST {
             let Some(question) = self.queue.pop_front() else { return };
             let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
-            let key = question.key;
+            let mut unasked = question.clone().answered(Err(io::ErrorKind::Other.into()));
             let thread = std::thread::Builder::new().name("resolve".into()).stack_size(STACK);
             let look_up = move || {
                 // Nobody waits for it once the loop has ended.
-                let _ = sender.send(Answer { key, addresses: look_up(&question) });
+                let addresses = look_up(&question);
+                let _ = sender.send(question.answered(addresses));
                 let _ = waker.wake();
             };
             self.running = self.running.saturating_add(1);
             if let Err(error) = thread.spawn(look_up) {
-                let _ = self.sender.send(Answer { key, addresses: Err(error) });
+                unasked.addresses = Err(error);
+                let _ = self.sender.send(unasked);
                 let _ = self.waker.wake();
             }
         }
+    }
+}
+
+impl Question {
+    fn answered(self, addresses: io::Result<Vec<SocketAddr>>) -> Answer {
+        Answer { key: self.key, host: self.host, port: self.port, addresses }
     }
 }
 

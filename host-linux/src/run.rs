@@ -1,19 +1,27 @@
 //! The loop: one thread, one store; targets bring documents, peers ask, and nobody is waited for.
 //!
 //! A turn handles what is ready in an order that keeps promises: changed configuration first, so that a request finds
-//! every source that was there when it was sent; then peers; then targets, unless an answer is half out and binds the
-//! store; then the scrapes that requests want.
+//! every source that was there when it was sent ([`config`]); then peers ([`clients`]); then, unless an answer is half out
+//! and binds the store, the scrapes that requests want and those that run ([`scrapes`]).
 
-use std::collections::BTreeMap;
+mod budget;
+mod clients;
+mod config;
+mod health;
+mod schedule;
+mod scrapes;
+
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant as Clock, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener, unix::SourceFd};
 use pmbridge_core::{
-    role::{Context, agent, agent::Agent, collector::Collector},
-    store::{SourceId, Store},
+    role::{agent, agent::Agent},
+    store::Store,
     time::{Duration, Instant, Timestamp},
 };
 
@@ -22,13 +30,16 @@ use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
 use crate::own::{self, Own};
-use crate::peer::{Fate, Peer, Side};
+use crate::pcp_conf;
+use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
-use crate::sources::{Changes, Directory, Origin, Source};
-use crate::target::{Outcome, Target};
-use crate::url::Url;
+use crate::sources::Directory;
+use crate::target::{Means, Target};
 use crate::watch::Watch;
+use budget::Budget;
+use schedule::{Line, Timers};
+use scrapes::Lane;
 
 /// Everything that one run of `pmda` or `serve` has.
 pub(crate) struct Host {
@@ -37,11 +48,35 @@ pub(crate) struct Host {
     poll: Poll,
     resolver: Resolver,
     signals: Signals,
+    children: Signals,
+    means: Rc<Means>,
     store: Store<Memory>,
     targets: Vec<Target>,
+    /// What is known of each target beside.
+    lanes: Vec<Lane>,
+    /// The place of each source's target, by the source's place in the store, and by its name.
+    places: Vec<Option<usize>>,
+    names: HashMap<String, usize>,
+    /// Targets that may have bytes for us, or take some.
+    ready: Line,
+    timers: Timers,
+    budget: Budget,
+    /// Targets that wait for a descriptor: those that requests want, and those that are asked whether they are well.
+    wanted: Line,
+    sick: Line,
+    /// How many scrapes run that nobody wanted.
+    probes: usize,
+    /// How many scrapes had to wait for a descriptor.
+    put_off: u64,
+    /// Nothing is connected until then, for the system has no descriptors.
+    paused_until: Option<Instant>,
+    /// A scrape has ended, or a source is no longer waited for: peers may go on.
+    ended: bool,
     peers: Vec<Option<Peer>>,
     listener: Option<TcpListener>,
     accepting: bool,
+    /// When clients are accepted again, where that has failed.
+    accept_at: Option<Instant>,
     directory: Option<(Directory, Watch)>,
     own: Option<Own>,
     refused_clients: u64,
@@ -55,10 +90,16 @@ pub(crate) struct Host {
 impl Host {
     /// A host with no source and no peer yet.
     pub(crate) fn new(options: Options, log: Log) -> io::Result<Self> {
+        let limit = budget::raise_limit();
+        let connections = budget::share(limit, options.limits.clients).min(options.limits.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let mut store = Store::new(Memory::new(options.limits.series), options.domain, seed());
+        let signals = Signals::of_end(poll.registry(), SIGNALS)?;
+        let children = Signals::of_children(poll.registry(), CHILDREN)?;
+        let means = Means::new(poll.registry(), options.limits)?;
+        let mut store =
+            Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
+        store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
         Ok(Self {
@@ -67,11 +108,26 @@ impl Host {
             poll,
             resolver: Resolver::new(waker),
             signals,
+            children,
+            means,
             store,
             targets: Vec::new(),
+            lanes: Vec::new(),
+            places: Vec::new(),
+            names: HashMap::new(),
+            ready: Line::default(),
+            timers: Timers::default(),
+            budget: Budget::new(connections),
+            wanted: Line::default(),
+            sick: Line::default(),
+            probes: 0,
+            put_off: 0,
+            paused_until: None,
+            ended: false,
             peers: Vec::new(),
             listener: None,
             accepting: false,
+            accept_at: None,
             directory: None,
             own: None,
             refused_clients: 0,
@@ -82,46 +138,9 @@ impl Host {
         })
     }
 
-    /// Takes the sources of a directory, now and whenever it changes.
-    pub(crate) fn watch(&mut self, directory: Directory) -> io::Result<()> {
-        let watch = Watch::new()?;
-        self.poll.registry().register(&mut SourceFd(&watch.fd()), WATCH, Interest::READABLE)?;
-        self.directory = Some((directory, watch));
-        self.rescan();
-        Ok(())
-    }
-
-    /// Adds a source with the next number.
-    pub(crate) fn add(&mut self, source: Source) {
-        if let Some(target) = self.targets.iter_mut().find(|t| t.source.name == source.name) {
-            target.abandon_unless(false);
-            target.deadline = None;
-            self.store.commit(target.id, false);
-            self.store.revive(target.id);
-            target.change(source);
-            return;
-        }
-        let cluster = u16::try_from(self.targets.len().saturating_add(1)).ok().filter(|n| *n < own::CLUSTER);
-        let Some(cluster) = cluster else {
-            self.log.error(format_args!(
-                "{}: ignored, there are {} sources already",
-                source.name,
-                own::CLUSTER
-            ));
-            return;
-        };
-        match self.store.add_source(&source.name, &labels(&source), cluster) {
-            Ok(id) => {
-                self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
-                self.targets.push(Target::new(id, source));
-            }
-            Err(full) => self.log.error(format_args!("{}: ignored, {full}", source.name)),
-        }
-    }
-
     /// Publishes the bridge's own metrics too.
     pub(crate) fn publish_own(&mut self) -> io::Result<()> {
-        let source = self.store.add_source("pmbridge", "", own::CLUSTER).map_err(io::Error::other)?;
+        let source = self.store.add_source("pmbridge", "", Some(own::CLUSTER)).map_err(io::Error::other)?;
         self.own = Some(Own::declare(&mut self.store, source).map_err(io::Error::other)?);
         Ok(())
     }
@@ -141,8 +160,7 @@ impl Host {
         let settings = agent::Settings {
             pid: std::process::id(),
             announces_ready: !self.options.ready,
-            patience: self.patience(),
-            first_patience: FIRST_SCRAPE.saturating_add(GRACE),
+            patience: PATIENCE,
         };
         self.was_ready = self.options.ready;
         self.peers = vec![Some(Peer::new(Side::Agent(pipe, Box::new(Agent::new(settings))), self.now()))];
@@ -157,6 +175,8 @@ impl Host {
     /// Runs until a signal, or until pmcd goes.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        // Names are on their way before anybody is told that they may be asked for.
+        self.pump_targets();
         loop {
             let more = self.turn();
             if self.listener.is_none() && self.peers.iter().all(Option::is_none) {
@@ -175,7 +195,8 @@ impl Host {
                         return Ok(());
                     }
                     LISTENER => self.accepting = true,
-                    SIGNALS | WAKER | WATCH => {}
+                    CHILDREN if self.children.has_come() => self.wake_scripts(),
+                    SIGNALS | CHILDREN | WAKER | WATCH => {}
                     Token(token) => self.wake(token),
                 }
             }
@@ -183,8 +204,11 @@ impl Host {
     }
 
     fn wake(&mut self, token: usize) {
-        if let Some(target) = token.checked_sub(TARGETS).and_then(|i| self.targets.get_mut(i)) {
-            target.ready = true;
+        if let Some(place) = token.checked_sub(TARGETS) {
+            if let Some(target) = self.targets.get_mut(place) {
+                target.ready = true;
+                self.ready.push(place);
+            }
         } else if let Some(Some(peer)) = token.checked_sub(PEERS).and_then(|i| self.peers.get_mut(i)) {
             peer.ready = true;
         }
@@ -194,7 +218,7 @@ impl Host {
     fn turn(&mut self) -> bool {
         self.accept();
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
-        let asks = self.peers.iter().flatten().any(|p| p.ready);
+        let asks = self.peers.iter().flatten().any(|peer| peer.ready);
         if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
             self.rescan();
         }
@@ -203,8 +227,7 @@ impl Host {
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
-        let more = self.pump_targets();
-        self.start_wanted() || more
+        self.pump_targets()
     }
 
     /// Publishes the bridge's own metrics, if somebody may look; not for each of many requests.
@@ -225,9 +248,9 @@ impl Host {
 
     fn wait(&self) -> Option<std::time::Duration> {
         let now = self.now();
-        let targets = self.targets.iter().flat_map(|t| [t.deadline, t.retry]);
-        let peers = self.peers.iter().flatten().map(Peer::deadline);
-        let next = targets.chain(peers).flatten().min();
+        let lines = self.paused_until.filter(|_| !self.wanted.is_empty() || !self.sick.is_empty());
+        let peers = self.peers.iter().flatten().filter_map(Peer::deadline);
+        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min();
         let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
         // Nobody looks at the directory while an answer is half out.
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
@@ -236,287 +259,9 @@ impl Host {
         Some(wait.saturating_add(std::time::Duration::from_millis(1)))
     }
 
-    /// Logs a warning about a peer, each sort once a minute: whoever connects could fill the log otherwise.
-    fn warn_seldom(&mut self, why: String) {
-        let now = self.now();
-        self.warned.retain(|_, at| now.saturating_since(*at) < MINUTE);
-        if self.warned.len() < MOST_WARNINGS && !self.warned.contains_key(&why) {
-            self.log.warning(&why);
-            self.warned.insert(why, now);
-        }
-    }
-
-    fn accept(&mut self) {
-        let now = self.now();
-        let mut turned_away = false;
-        let Some(listener) = self.listener.as_ref().filter(|_| core::mem::take(&mut self.accepting)) else {
-            return;
-        };
-        loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    if self.peers.iter().flatten().count() >= self.options.limits.clients {
-                        self.refused_clients = self.refused_clients.saturating_add(1);
-                        turned_away = true;
-                        continue;
-                    }
-                    let place = self.peers.iter().position(Option::is_none).unwrap_or_else(|| {
-                        self.peers.push(None);
-                        self.peers.len().saturating_sub(1)
-                    });
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    let registered = self.poll.registry().register(&mut stream, peer_token(place), interest);
-                    if let (Ok(()), Some(slot)) = (registered, self.peers.get_mut(place)) {
-                        let _ = stream.set_nodelay(true);
-                        let role = Collector::new(patience(&self.options));
-                        *slot = Some(Peer::new(Side::Collector(stream, Box::new(role)), now));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.log.error(format_args!("cannot accept a client: {error}"));
-                    break;
-                }
-            }
-        }
-        if turned_away {
-            let most = self.options.limits.clients;
-            self.warn_seldom(format!("clients turned away: {most} are connected (--max-clients)"));
-        }
-    }
-
-    fn pump_peers(&mut self) {
-        let (now, wall) = (self.now(), wall());
-        for place in 0..self.peers.len() {
-            let Some(Some(peer)) = self.peers.get_mut(place) else { continue };
-            let mut cx = Context { store: &mut self.store, now, wall };
-            let fate = peer.pump(&mut cx);
-            if !self.was_ready && peer.is_ready() {
-                self.was_ready = true;
-                self.log.info("Ready to process requests");
-            }
-            match fate {
-                Fate::Stays => continue,
-                Fate::Left => {}
-                Fate::Dropped(why) => {
-                    self.refused_clients = self.refused_clients.saturating_add(1);
-                    self.warn_seldom(format!("connection closed: {why}"));
-                }
-            }
-            if let Some(slot) = self.peers.get_mut(place) {
-                *slot = None;
-            }
-        }
-    }
-
-    /// Lets every target move that can; whether one has more at once, or a scrape ended.
-    fn pump_targets(&mut self) -> bool {
-        while let Some(answer) = self.resolver.answer() {
-            let Some(target) = self.targets.get_mut(answer.key) else { continue };
-            match answer.addresses {
-                Ok(addresses) if target.is_running() => {
-                    target.resolved(addresses);
-                    self.connect(answer.key);
-                }
-                // Of a scrape that was given up since.
-                _ if !target.is_running() => {}
-                Ok(_) => {}
-                Err(error) => self.end(answer.key, Outcome::Failed(format!("cannot be resolved: {error}"))),
-            }
-        }
-        let (now, wall) = (self.now(), wall());
-        let mut more = false;
-        for place in 0..self.targets.len() {
-            let Some(target) = self.targets.get_mut(place) else { continue };
-            if target.ready {
-                let mut cx = Context { store: &mut self.store, now, wall };
-                match target.pump(&mut cx) {
-                    Outcome::Pending => {}
-                    Outcome::Unreached => self.reach(place),
-                    Outcome::More => {
-                        target.ready = true;
-                        more = true;
-                    }
-                    outcome => {
-                        self.end(place, outcome);
-                        more = true;
-                        continue;
-                    }
-                }
-            }
-            let Some(target) = self.targets.get_mut(place) else { continue };
-            if target.deadline.is_some_and(|by| now >= by) {
-                self.end(place, Outcome::Failed("no whole document within the time limit (-t)".into()));
-                more = true;
-            }
-        }
-        more
-    }
-
-    /// Starts the scrapes that are wanted; whether one ended as it began.
-    fn start_wanted(&mut self) -> bool {
-        let now = self.now();
-        for target in &mut self.targets {
-            if target.retry.is_some_and(|at| now >= at) {
-                target.retry = None;
-                let ticket = self.store.ticket();
-                self.store.want(target.id, ticket);
-            }
-        }
-        let (mut from, mut ended) = (0, false);
-        while let Some((id, next)) = self.store.wanted(from) {
-            from = next;
-            let Some(place) = self.targets.iter().position(|t| t.id == id) else { continue };
-            ended |= self.start(place, id);
-        }
-        ended
-    }
-
-    /// Starts a scrape; whether it has ended already.
-    fn start(&mut self, place: usize, id: SourceId) -> bool {
-        self.store.begin(id);
-        let (now, wall) = (self.now(), wall());
-        let limit = self.time_limit();
-        let Some(target) = self.targets.get_mut(place) else { return false };
-        let first = target.totals.scrapes == 0;
-        target.totals.scrapes = target.totals.scrapes.saturating_add(1);
-        target.deadline = Some(now.saturating_add(if first { limit.max(FIRST_SCRAPE) } else { limit }));
-        if let Origin::Script(_) = target.source.origin {
-            self.end(place, Outcome::Failed("scripts are not supported yet".into()));
-        } else if let Origin::Url(Url::File(_)) = target.source.origin {
-            let mut cx = Context { store: &mut self.store, now, wall };
-            let outcome = target.read_file(&mut cx, &self.options.limits);
-            self.end(place, outcome);
-        } else if target.begin(&self.options.limits) {
-            self.reach(place);
-        }
-        true
-    }
-
-    /// Connects to a target, once its name has an address.
-    fn reach(&mut self, place: usize) {
-        let Some(target) = self.targets.get_mut(place) else { return };
-        if !target.has_address() {
-            let Origin::Url(Url::Http(http)) = &target.source.origin else { return };
-            let Some(address) = self.resolver.resolve(place, &http.host, http.port) else { return };
-            target.resolved(vec![address]);
-        }
-        self.connect(place);
-    }
-
-    fn connect(&mut self, place: usize) {
-        let Some(target) = self.targets.get_mut(place) else { return };
-        let token = Token(TARGETS.saturating_add(place));
-        if let Err(error) = target.connect(self.poll.registry(), token) {
-            self.end(place, Outcome::Failed(format!("cannot be connected: {error}")));
-        }
-    }
-
-    /// Makes what a scrape brought visible, or forgets it; says what was wrong, once.
-    fn end(&mut self, place: usize, outcome: Outcome) {
-        let (now, refresh) = (self.now(), self.refresh());
-        let Some(target) = self.targets.get_mut(place) else { return };
-        target.abandon_unless(matches!(outcome, Outcome::Done(_)));
-        target.deadline = None;
-        for name in target.source.filter.excluded() {
-            let (root, source) = (&self.options.root, &target.source.name);
-            self.log.info(format_args!("Metric {root}.{source}.{name} excluded by config filters"));
-        }
-        let (complaint, whole) = match outcome {
-            Outcome::Done(stats) => {
-                target.totals.samples = target.totals.samples.saturating_add(stats.samples);
-                target.totals.refused = target.totals.refused.saturating_add(stats.refused);
-                target.totals.bytes = target.totals.bytes.saturating_add(stats.bytes);
-                let samples = stats.samples;
-                self.log.debug(format_args!(
-                    "{}: {samples} samples in {} bytes",
-                    target.label(),
-                    stats.bytes
-                ));
-                let told = stats.first_refused.map(|first| {
-                    format!("{} of {} lines refused, first {first}", stats.refused, stats.lines)
-                });
-                (told, true)
-            }
-            Outcome::Failed(why) => {
-                target.totals.failures = target.totals.failures.saturating_add(1);
-                (Some(why), false)
-            }
-            Outcome::Pending | Outcome::More | Outcome::Unreached => return,
-        };
-        self.store.commit(target.id, whole);
-        let empty = self.store.view().live(target.id) == 0 && target.totals.samples == 0;
-        target.retry = (!whole && empty).then(|| now.saturating_add(refresh));
-        // Counts change from scrape to scrape, and are no news.
-        let sort = |text: &String| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-        if complaint.as_ref().map(sort) != target.complaint.as_ref().map(sort) {
-            match &complaint {
-                Some(why) if whole => self.log.warning(format_args!("{}: {why}", target.label())),
-                Some(why) => self.log.error(format_args!("{}: {why}", target.label())),
-                None => self.log.info(format_args!("{}: well again", target.label())),
-            }
-            target.complaint = complaint;
-        }
-        target.up = whole;
-    }
-
-    /// Takes what the directory of sources has become.
-    fn rescan(&mut self) {
-        let Some((directory, watch)) = &mut self.directory else { return };
-        let began = Clock::now();
-        let changes = directory.scan(&watch.unfinished());
-        if let Err(error) = watch.add(&changes.directories, &changes.targets) {
-            self.log.warning(format_args!("{}: changes may go unseen: {error}", directory.path().display()));
-        }
-        changes.log_notices(&self.log);
-        if changes.is_none() {
-            return;
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        let entries = changes.entries;
-        self.log.debug(format_args!("{} config entries were read again", changes.read));
-        self.log.info(format_args!(
-            "Config change detected, traversed {entries} config entries in {seconds:.4} s, rescanning ..."
-        ));
-        let Changes { added, changed, removed, .. } = changes;
-        for source in added.into_iter().chain(changed) {
-            self.add(source);
-        }
-        for name in removed {
-            if let Some(target) = self.targets.iter_mut().find(|t| t.source.name == name) {
-                self.log.info(format_args!("source {name} is gone"));
-                target.abandon_unless(false);
-                target.deadline = None;
-                self.store.retire(target.id);
-            }
-        }
-    }
-
     fn now(&self) -> Instant {
         Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
-
-    fn time_limit(&self) -> Duration {
-        millis(self.options.timeout)
-    }
-
-    fn refresh(&self) -> Duration {
-        millis(self.options.refresh)
-    }
-
-    fn patience(&self) -> Duration {
-        patience(&self.options)
-    }
-}
-
-/// How long an answer waits for scrapes: a little longer than they may take, and less than pmcd waits for us.
-fn patience(options: &Options) -> Duration {
-    millis(options.timeout).saturating_add(GRACE).min(PMCD_WAITS)
-}
-
-fn millis(duration: std::time::Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn wall() -> Timestamp {
@@ -528,21 +273,6 @@ fn wall() -> Timestamp {
 fn seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-/// The labels that all metrics of a source share, as exposition text. User and password are not among them.
-fn labels(source: &Source) -> String {
-    let machine = host_name();
-    let name = escaped(&source.name);
-    match &source.origin {
-        Origin::Url(url) => {
-            let host = escaped(url.hostname(&machine));
-            format!("hostname=\"{host}\",source=\"{name}\",url=\"{}\"", escaped(&url.to_string()))
-        }
-        Origin::Script(path) => {
-            format!("script=\"{}\",source=\"{name}\"", escaped(&path.display().to_string()))
-        }
-    }
 }
 
 /// A text as it stands between the quotes of an exposition.
@@ -558,17 +288,12 @@ const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 const WATCH: Token = Token(2);
 const LISTENER: Token = Token(3);
+const CHILDREN: Token = Token(4);
 /// Peers come from this token on, targets far behind them.
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
-/// How long the first scrape of a source may take: all of its names are new.
-const FIRST_SCRAPE: Duration = Duration::from_secs(4);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Sorts of warnings about peers that are remembered at once.
-const MOST_WARNINGS: usize = 32;
 /// How old the bridge's own values may be.
 const TELL: Duration = Duration::from_millis(100);
-/// What is left for reading and answering after the last scrape has ended.
-const GRACE: Duration = Duration::from_millis(500);
-/// pmcd drops an agent after 5 s.
-const PMCD_WAITS: Duration = Duration::from_millis(4500);
+/// How long an answer may wait: pmcd drops an agent after 5 s.
+const PATIENCE: Duration = Duration::from_millis(4500);

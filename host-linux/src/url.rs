@@ -15,12 +15,14 @@ pub(crate) enum Url {
     File(PathBuf),
 }
 
-/// An `http://` URL, taken apart.
+/// An `http://` or `https://` URL, taken apart.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Http {
+    /// Whether the conversation is encrypted: `https://`.
+    pub(crate) tls: bool,
     /// Host name or address, IPv6 without brackets.
     pub(crate) host: String,
-    /// The port, 80 unless given.
+    /// The port; 80, or 443 where encrypted, unless given.
     pub(crate) port: u16,
     /// Host and port as the URL has them, as for the Host header.
     pub(crate) authority: String,
@@ -40,8 +42,8 @@ impl Url {
             return Err(Error::Control);
         }
         match scheme.to_ascii_lowercase().as_str() {
-            "http" => Http::parse(rest).map(Self::Http),
-            "https" => Err(Error::Https),
+            "http" => Http::parse(rest, false).map(Self::Http),
+            "https" => Http::parse(rest, true).map(Self::Http),
             "file" if rest.starts_with('/') => Ok(Self::File(rest.into())),
             "file" => Err(Error::RelativeFile),
             _ => Err(Error::Scheme),
@@ -96,7 +98,48 @@ impl Http {
         }
     }
 
-    fn parse(rest: &str) -> Result<Self, Error> {
+    /// Where a `Location` of an answer from here leads. User and password that it may have are not taken.
+    pub(crate) fn join(&self, location: &str) -> Result<Self, Error> {
+        let same = if self.tls { "https" } else { "http" };
+        let location = location.split_once('#').map_or(location, |(before, _)| before);
+        let (path, query) =
+            self.path.split_once('?').map_or((&*self.path, ""), |(path, query)| (path, query));
+        let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_scheme =
+            !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let absolute = if is_scheme {
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{same}:{location}")
+        } else {
+            let path = match location.as_bytes().first() {
+                None if query.is_empty() => path.to_owned(),
+                None => format!("{path}?{query}"),
+                Some(b'?') => format!("{path}{location}"),
+                Some(_) => straight(path, location),
+            };
+            format!("{same}://{}{path}", self.authority)
+        };
+        match Url::parse(&absolute)? {
+            Url::Http(http) => Ok(Self { credentials: None, ..http }),
+            Url::File(_) => Err(Error::Scheme),
+        }
+    }
+
+    /// Whether what is meant for the server of this URL may go to that of another too: the same one, or the same host
+    /// as it went from `http://` to `https://`.
+    pub(crate) fn may_tell(&self, other: &Self) -> bool {
+        let same = (self.tls, self.port) == (other.tls, other.port);
+        let upgraded = (self.tls, self.port, other.tls, other.port) == (false, 80, true, 443);
+        self.host.eq_ignore_ascii_case(&other.host) && (same || upgraded)
+    }
+
+    /// Scheme, host and port, for messages.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
+    fn parse(rest: &str, tls: bool) -> Result<Self, Error> {
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
         let (authority, path) = match rest.find(['/', '?']).and_then(|at| rest.split_at_checked(at)) {
             Some(parts) => parts,
@@ -106,14 +149,16 @@ impl Http {
             Some((userinfo, authority)) => (Some(userinfo), authority),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(authority)?;
+        let (host, port) = host_and_port(authority, if tls { 443 } else { 80 })?;
         let path = format!("{}{}", if path.starts_with('/') { "" } else { "/" }, escaped(path));
         Ok(Self {
+            tls,
             host: host.into(),
             port,
             authority: authority.into(),
             shown: format!(
-                "http://{authority}{}",
+                "{}://{authority}{}",
+                if tls { "https" } else { "http" },
                 rest.get(rest.find(['/', '?']).unwrap_or(rest.len())..).unwrap_or("")
             ),
             path,
@@ -136,8 +181,6 @@ impl fmt::Debug for Http {
 pub(crate) enum Error {
     /// Some other scheme, or none.
     Scheme,
-    /// A scheme that is still to come.
-    Https,
     /// The host is missing.
     NoHost,
     /// The host has characters that no host has.
@@ -153,8 +196,7 @@ pub(crate) enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "not an http:// or file:// URL",
-            Self::Https => "https:// is not supported yet",
+            Self::Scheme => "not an http://, https:// or file:// URL",
             Self::NoHost => "the URL has no host",
             Self::Host => "the URL's host is not a host name or address",
             Self::Port => "the URL's port is not a number from 1 to 65535",
@@ -166,7 +208,29 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-fn host_and_port(authority: &str) -> Result<(&str, u16), Error> {
+/// The path that `location` means, seen from `path`, without steps back (RFC 3986, 5.2).
+fn straight(path: &str, location: &str) -> String {
+    let (target, query) = match location.find('?').and_then(|at| location.split_at_checked(at)) {
+        Some(parts) => parts,
+        None => (location, ""),
+    };
+    let base = if target.starts_with('/') { "" } else { path.rsplit_once('/').map_or("", |(base, _)| base) };
+    let target = target.strip_prefix('/').unwrap_or(target);
+    let mut steps: Vec<&str> = Vec::new();
+    for step in base.split('/').skip(1).chain(target.split('/')) {
+        match step {
+            "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    if matches!(target.rsplit('/').next(), Some("." | "..")) {
+        steps.push("");
+    }
+    format!("/{}{query}", steps.join("/"))
+}
+
+fn host_and_port(authority: &str, usual: u16) -> Result<(&str, u16), Error> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or(Error::Host)?;
@@ -186,7 +250,7 @@ fn host_and_port(authority: &str) -> Result<(&str, u16), Error> {
         return Err(Error::Host);
     }
     let port = match port {
-        None | Some("") => 80,
+        None | Some("") => usual,
         Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().map_err(|_| Error::Port)?,
         Some(_) => return Err(Error::Port),
     };
@@ -257,6 +321,8 @@ mod tests {
             ("http://[::1]:9100/a%20b?c=%2F", "::1", 9100, "[::1]:9100", "/a%20b?c=%2F"),
             ("http://[fe80::1]", "fe80::1", 80, "[fe80::1]", "/"),
             ("http://u:p@h:1/x@y", "h", 1, "h:1", "/x@y"),
+            ("https://h/x", "h", 443, "h", "/x"),
+            ("HTTPS://h:8443", "h", 8443, "h:8443", "/"),
             ("http://h/a b/é", "h", 80, "h", "/a%20b/%C3%A9"),
         ] {
             let url = http(text);
@@ -279,6 +345,46 @@ mod tests {
         let Url::Http(url) = url else { panic!() };
         assert_eq!(url.authorization(), "Authorization: Basic dXNlcjpzZWNyZXQh\r\n");
         assert_eq!(http("http://h").authorization(), "");
+    }
+
+    #[test]
+    fn a_location_leads_on_from_where_it_was_said() {
+        let from = http("http://u:p@h:1/a/b?q");
+        for (location, want) in [
+            ("http://other/x", "http://other/x"),
+            ("https://h/x", "https://h/x"),
+            ("//other:2/x", "http://other:2/x"),
+            ("/x?y#z", "http://h:1/x?y"),
+            ("x", "http://h:1/a/x"),
+            ("./x/", "http://h:1/a/x/"),
+            ("../../../x", "http://h:1/x"),
+            ("..", "http://h:1/"),
+            ("/a//b/./c/", "http://h:1/a//b/c/"),
+            ("?r=http://h", "http://h:1/a/b?r=http://h"),
+            ("x:y", "not an http://, https:// or file:// URL"),
+            ("file:///etc/passwd", "not an http://, https:// or file:// URL"),
+            ("http://", "the URL has no host"),
+            ("/\u{7}", "the URL has a control character in it"),
+        ] {
+            let got = from.join(location).map_or_else(|error| error.to_string(), |url| url.shown);
+            assert_eq!(got, want, "{location}");
+        }
+        assert_eq!(from.join("http://x:y@h:1/").unwrap().authorization(), "");
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_own_server_only() {
+        let from = http("http://h/");
+        for (to, want) in [
+            ("http://H/x", true),
+            ("https://h/x", true),
+            ("http://h:81/", false),
+            ("https://h:8443/", false),
+            ("http://h.evil/", false),
+        ] {
+            assert_eq!(from.may_tell(&http(to)), want, "{to}");
+        }
+        assert!(!http("https://h/").may_tell(&from));
     }
 
     #[test]
@@ -329,7 +435,7 @@ mod tests {
             ("", Error::Scheme),
             ("localhost:9100", Error::Scheme),
             ("ftp://h/", Error::Scheme),
-            ("https://h/", Error::Https),
+            ("https:///", Error::NoHost),
             ("http://", Error::NoHost),
             ("http:///x", Error::NoHost),
             ("http://u@/x", Error::NoHost),

@@ -15,12 +15,14 @@
 )]
 
 mod dir;
+mod https;
 mod peer;
 mod pminfo;
 mod process;
 mod server;
 
 pub use dir::Dir;
+pub use https::{Authority, Https};
 pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, run, tool};
@@ -80,5 +82,7 @@ pub const SAMPLES: &str = "/var/lib/pcp/testsuite/openmetrics/samples";
 pub const NODE_EXPORTER: &str = "/usr/bin/prometheus-node-exporter";
 /// The Python that has `pcp.pmapi`; another one first in PATH does not.
 pub const PYTHON: &str = "/usr/bin/python3";
+/// What makes certificates.
+pub const OPENSSL: &str = "/usr/bin/openssl";
 /// A PCP tool.
 pub const PMINFO: &str = "/usr/bin/pminfo";

@@ -23,15 +23,18 @@ pub enum Pmda {
     Stock,
     /// pmbridge.
     Ours,
+    /// pmbridge with these flags more.
+    OursWith(&'static str),
 }
 
 impl Pmda {
     fn command(self, config: &Path, log: &Path) -> String {
         let command = match self {
             Self::Stock => format!("{PYTHON} {STOCK}"),
-            Self::Ours => format!("{} pmda", pmbridge().display()),
+            Self::Ours | Self::OursWith(_) => format!("{} pmda", pmbridge().display()),
         };
-        format!("{command} -c {} -d 144 -l {}", config.display(), log.display())
+        let more = if let Self::OursWith(flags) = self { flags } else { "" };
+        format!("{command} -c {} -d 144 -l {} {more}", config.display(), log.display())
     }
 }
 
@@ -136,9 +139,15 @@ pub struct Serve {
 impl Serve {
     /// Starts it with these arguments and waits for its port.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_in(args, &[])
+    }
+
+    /// Starts it with these variables in its environment too.
+    pub fn start_in(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = Dir::new();
         let port = free_port();
         let mut command = Command::new(pmbridge());
+        command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
         let mut process = Process::start(&mut command, dir.join("serve.log"));
         eventually("the port of pmbridge serve", || {

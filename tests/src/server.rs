@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub enum Answer {
     Truncated(Vec<u8>, usize),
     /// A status with a short body.
     Status(u16),
+    /// These fields, each with its CR LF, a Content-Length, and a body; the connection stays.
+    Fields(u16, String, Vec<u8>),
     /// Bytes that are not HTTP.
     Banner(&'static str),
     /// Sample lines without end.
@@ -42,6 +44,8 @@ pub enum Answer {
 struct Shared {
     answers: Mutex<HashMap<String, Answer>>,
     gets: Mutex<HashMap<String, u32>>,
+    heads: Mutex<HashMap<String, String>>,
+    connections: AtomicU32,
     stop: AtomicBool,
 }
 
@@ -84,6 +88,16 @@ impl Server {
     pub fn gets(&self, path: &str) -> u32 {
         self.shared.gets.lock().unwrap().get(path).copied().unwrap_or(0)
     }
+
+    /// The head of the last request for a path.
+    pub fn head(&self, path: &str) -> String {
+        self.shared.heads.lock().unwrap().get(path).cloned().unwrap_or_default()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> u32 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
 }
 
 impl Default for Server {
@@ -108,6 +122,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stop.load(Ordering::SeqCst) {
             break;
         }
+        shared.connections.fetch_add(1, Ordering::SeqCst);
         let shared = Arc::clone(shared);
         threads.push(thread::spawn(move || drop(converse(stream, &shared))));
     }
@@ -138,7 +153,9 @@ fn request(stream: &mut Stream, head: &mut Vec<u8>, shared: &Shared) -> std::io:
         if let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&head[..end]).into_owned();
             head.drain(..end + 4);
-            return Ok(Some(text.split_whitespace().nth(1).unwrap_or("/").to_owned()));
+            let path = text.split_whitespace().nth(1).unwrap_or("/").to_owned();
+            shared.heads.lock().unwrap().insert(path.clone(), text);
+            return Ok(Some(path));
         }
         let mut piece = [0; 4096];
         match stream.read(&mut piece) {
@@ -181,6 +198,13 @@ fn respond(stream: &mut Stream, answer: Answer, shared: &Shared) -> std::io::Res
         }
         Answer::Status(code) => {
             send(format!("HTTP/1.1 {code} Told So\r\nContent-Length: 4\r\n\r\nnay\n").as_bytes())?;
+            return Ok(true);
+        }
+        Answer::Fields(code, fields, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {code} Told So\r\n{fields}Content-Length: {length}\r\n\r\n");
+            send(head.as_bytes())?;
+            send(&body)?;
             return Ok(true);
         }
         Answer::Banner(text) => send(text.as_bytes())?,

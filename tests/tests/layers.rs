@@ -11,7 +11,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("exposition", &[]),
     ("http", &["wire"]),
     ("mapping", &["pcp", "exposition"]),
-    ("store", &["pcp", "exposition", "mapping"]),
+    ("store", &["time", "pcp", "exposition", "mapping"]),
     ("role", &["wire", "time", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
 ];
 

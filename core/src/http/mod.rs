@@ -22,6 +22,8 @@ pub enum Error {
     Length,
     /// The body is encoded in a way that was not asked for.
     Encoding,
+    /// The body is not what its encoding says.
+    Damaged,
     /// A chunk has no length, or does not end where it should.
     Chunk,
     /// The line before a chunk, or what follows the last, is longer than it needs to be.
@@ -38,7 +40,8 @@ impl fmt::Display for Error {
             Self::Head => "response is not HTTP/1",
             Self::HeadLong => "response head is too long",
             Self::Length => "content length is not one number",
-            Self::Encoding => "body is encoded, which was not asked for",
+            Self::Encoding => "body is encoded in a way that was not asked for",
+            Self::Damaged => "compressed body is damaged",
             Self::Chunk => "chunk is malformed",
             Self::ChunkLine => "chunk line or trailer is too long",
             Self::BodyLong => "body is longer than allowed",

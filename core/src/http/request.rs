@@ -30,7 +30,7 @@ impl Get<'_> {
             ("Accept-Encoding", "identity"),
             ("Connection", connection),
         ] {
-            if !self.has(name) {
+            if !has_field(self.headers, name) {
                 for piece in [name, ": ", value, "\r\n"] {
                     w.bytes(piece.as_bytes());
                 }
@@ -39,15 +39,15 @@ impl Get<'_> {
         w.bytes(self.headers.as_bytes());
         w.bytes(b"\r\n");
     }
+}
 
-    /// Whether the caller's fields have one of this name.
-    fn has(&self, name: &str) -> bool {
-        self.headers.as_bytes().split(|byte| *byte == b'\n').any(|line| {
-            line.split_at_checked(name.len()).is_some_and(|(head, rest)| {
-                head.eq_ignore_ascii_case(name.as_bytes()) && rest.first() == Some(&b':')
-            })
+/// Whether these fields, each a line, have one of this name.
+pub fn has_field(fields: &str, name: &str) -> bool {
+    fields.as_bytes().split(|byte| *byte == b'\n').any(|line| {
+        line.split_at_checked(name.len()).is_some_and(|(head, rest)| {
+            head.eq_ignore_ascii_case(name.as_bytes()) && rest.first() == Some(&b':')
         })
-    }
+    })
 }
 
 /// Who asks.

@@ -12,6 +12,8 @@ pub struct Head {
     pub body: Framing,
     /// Whether the connection may serve another request when the body is read.
     pub keep_alive: bool,
+    /// Whether the body has a coding, which [`content_coding`] names.
+    pub coded: bool,
 }
 
 impl Head {
@@ -44,6 +46,32 @@ impl Head {
     /// Whether this head is followed by another, that of the answer itself.
     pub const fn is_informational(&self) -> bool {
         self.status < 200
+    }
+}
+
+/// Where the answer at the front of `input` says that the document is: once its head is whole, if it says so.
+pub fn location(input: &[u8]) -> Option<&[u8]> {
+    value(input, b"location")
+}
+
+/// The coding that the answer at the front of `input` says its body has. `None` where it has several.
+pub fn content_coding(input: &[u8]) -> Option<&[u8]> {
+    value(input, b"content-encoding")
+}
+
+/// The value of a field, if the answer's head has just one of this name. Heads before that of the answer are passed over.
+fn value<'a>(input: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = input;
+    loop {
+        let (head, len) = Head::parse(rest).ok()??;
+        let (this, after) = rest.split_at_checked(len)?;
+        if head.is_informational() {
+            rest = after;
+            continue;
+        }
+        let fields = Lines(this).skip(1).filter_map(field);
+        let mut values = fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        return values.next().filter(|_| values.next().is_none());
     }
 }
 
@@ -88,7 +116,9 @@ struct Fields {
     length: Option<u64>,
     chunked: bool,
     transfer: bool,
+    /// The transfer is coded otherwise than in chunks.
     encoded: bool,
+    coded: bool,
     keep_alive: bool,
 }
 
@@ -110,7 +140,7 @@ impl Fields {
                 self.chunked = true;
             }
         } else if name.eq_ignore_ascii_case(b"content-encoding") {
-            self.encoded |= list(value).any(|word| !word.eq_ignore_ascii_case(b"identity"));
+            self.coded |= list(value).any(|word| !word.eq_ignore_ascii_case(b"identity"));
         } else if name.eq_ignore_ascii_case(b"connection") {
             for word in list(value) {
                 if word.eq_ignore_ascii_case(b"close") {
@@ -135,11 +165,8 @@ impl Fields {
             (false, Some(length)) => (Framing::Length(length), false),
             (false, None) => (Framing::UntilClose, true),
         };
-        // The body of an error is not read, so its encoding does not hide the status.
-        if self.encoded && body != Framing::None && (200..300).contains(&status) {
-            return Err(Error::Encoding);
-        }
-        Ok(Head { status, body, keep_alive: self.keep_alive && !ambiguous })
+        let coded = self.coded && body != Framing::None;
+        Ok(Head { status, body, keep_alive: self.keep_alive && !ambiguous, coded })
     }
 }
 
@@ -218,7 +245,6 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: +12", Error::Length),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1x", Error::Length),
             ("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616", Error::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5", Error::Encoding),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", Error::Encoding),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked", Error::Encoding),
             ("HTTP/2 200", Error::Head),
@@ -241,6 +267,35 @@ mod tests {
         ] {
             assert_eq!(head(&format!("{fields}\r\n\r\n")), Err(want), "{fields}");
         }
+    }
+
+    #[test]
+    fn a_coded_body_is_told_with_its_coding() {
+        for (fields, coded, coding) in [
+            ("Content-Length: 5", false, None),
+            ("Content-Length: 5\r\nContent-Encoding: identity", false, Some("identity")),
+            ("Content-Length: 5\r\nContent-Encoding: GZip ", true, Some("GZip")),
+            ("Content-Length: 5\r\nContent-Encoding: gzip, br", true, Some("gzip, br")),
+            ("Content-Length: 5\r\nContent-Encoding: gzip\r\ncontent-encoding: br", true, None),
+            ("Content-Length: 0\r\nContent-Encoding: gzip", false, Some("gzip")),
+        ] {
+            let text = format!("HTTP/1.1 103 Early\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n{fields}\r\n\r\n12345");
+            let at = text.find("HTTP/1.1 200").unwrap();
+            let (head, _) = Head::parse(&text.as_bytes()[at..]).unwrap().unwrap();
+            assert_eq!(head.coded, coded, "{fields}");
+            assert_eq!(content_coding(text.as_bytes()), coding.map(str::as_bytes), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_found_once_the_head_is_whole() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Found\r\nlocation:  /other?x \r\n\r\nbody";
+        assert_eq!(location(text.as_bytes()), Some(&b"/other?x"[..]));
+        for cut in 0..text.len() - 4 {
+            assert_eq!(location(&text.as_bytes()[..cut]), None, "{cut}");
+        }
+        assert_eq!(location(b"HTTP/1.1 302 Found\r\nLocation: a\r\nLocation: b\r\n\r\n"), None);
+        assert_eq!(location(b"HTTP/1.1 302 Found\r\nContent-Length: 1\r\n\r\n"), None);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! The name without the number is what makes two spellings of a label set one instance.
 
-use super::Put;
-use crate::exposition::{Label, LabelSet};
+use memchr::memchr;
+
+use super::{Compat, Put};
+use crate::exposition::{Escaped, Label, LabelSet};
 
 /// How the instances of a metric are named. It lasts as long as the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,30 +18,65 @@ pub enum Style {
 }
 
 /// Writes the name of instance `id`.
-pub fn write(id: u32, labels: LabelSet<'_>, style: Style, put: Put<'_>) {
-    if naming(labels, style).is_none() {
-        number(id, put);
-        put(b" ");
+pub fn write(id: u32, labels: LabelSet<'_>, style: Style, compat: Compat, put: Put<'_>) {
+    if is_prefixed(labels, style) {
+        prefix(id, put);
     }
-    identity(labels, style, put);
+    identity(labels, style, compat, put);
+}
+
+/// Writes the name of instance `id` with its number in front, whether it is named so or not.
+pub fn write_prefixed(id: u32, labels: LabelSet<'_>, style: Style, compat: Compat, put: Put<'_>) {
+    prefix(id, put);
+    identity(labels, style, compat, put);
+}
+
+/// Whether an instance's name begins with its number.
+pub fn is_prefixed(labels: LabelSet<'_>, style: Style) -> bool {
+    naming(labels, style).is_none()
+}
+
+/// Writes what the name of instance `id` begins with.
+pub fn prefix(id: u32, put: Put<'_>) {
+    number(id, put);
+    put(b" ");
 }
 
 /// Writes the name of an instance but for its number.
-pub fn identity(labels: LabelSet<'_>, style: Style, put: Put<'_>) {
+pub fn identity(labels: LabelSet<'_>, style: Style, compat: Compat, put: Put<'_>) {
     if let Some(label) = naming(labels, style) {
-        for piece in label.value.pieces() {
-            put(piece.as_bytes());
-        }
-        return;
+        return value(label.value, compat, put);
     }
     let mut before = None;
     while let Some(label) = after(labels, before) {
         if before.is_some() {
             put(b" ");
         }
-        pair(label, put);
+        for piece in label.name.pieces() {
+            put(piece.as_bytes());
+        }
+        put(b":");
+        value(label.value, compat, put);
         before = Some(label);
     }
+}
+
+/// Writes a label's value. PCP 7.2 leaves a doubled backslash as it was sent.
+fn value(value: Escaped<'_>, compat: Compat, put: Put<'_>) {
+    let mut rest = value.raw().as_bytes();
+    while let Some((plain, escape)) = memchr(b'\\', rest).and_then(|at| rest.split_at_checked(at)) {
+        put(plain);
+        let (meaning, len): (&[u8], usize) = match (escape.get(1), compat) {
+            (Some(b'n'), _) => (b"\n", 2),
+            (Some(b'"'), _) => (b"\"", 2),
+            (Some(b'\\'), Compat::V72) => (b"\\\\", 2),
+            (Some(b'\\'), Compat::V60) => (b"\\", 2),
+            _ => (b"\\", 1),
+        };
+        put(meaning);
+        rest = escape.get(len..).unwrap_or_default();
+    }
+    put(rest);
 }
 
 /// The label that alone names the instance.
@@ -65,16 +102,6 @@ fn after<'a>(labels: LabelSet<'a>, before: Option<Label<'a>>) -> Option<Label<'a
 
 fn bytes(label: Label<'_>) -> impl Iterator<Item = u8> {
     label.name.pieces().flat_map(str::bytes)
-}
-
-fn pair(label: Label<'_>, put: Put<'_>) {
-    for piece in label.name.pieces() {
-        put(piece.as_bytes());
-    }
-    put(b":");
-    for piece in label.value.pieces() {
-        put(piece.as_bytes());
-    }
 }
 
 /// Writes a number in decimal.
@@ -120,7 +147,17 @@ mod tests {
         ] {
             let labels = LabelSet::stored(labels);
             let mut out = Vec::new();
-            write(id, labels, style, &mut |piece| out.extend_from_slice(piece));
+            write(id, labels, style, Compat::V60, &mut |piece| out.extend_from_slice(piece));
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn newer_versions_leave_doubled_backslashes() {
+        let labels = LabelSet::stored(r#"a="q\"q\\\n\x\\n""#);
+        for (compat, want) in [(Compat::V60, "1 a:q\"q\\\n\\x\\n"), (Compat::V72, "1 a:q\"q\\\\\n\\x\\\\n")] {
+            let mut out = Vec::new();
+            write(1, labels, Style::Prefixed, compat, &mut |piece| out.extend_from_slice(piece));
             assert_eq!(String::from_utf8(out).unwrap(), want);
         }
     }
@@ -129,7 +166,9 @@ mod tests {
     fn two_spellings_of_one_set_are_one_instance() {
         let identity = |labels| {
             let mut out = Vec::new();
-            identity(LabelSet::stored(labels), Style::Prefixed, &mut |piece| out.extend_from_slice(piece));
+            identity(LabelSet::stored(labels), Style::Prefixed, Compat::V60, &mut |piece| {
+                out.extend_from_slice(piece);
+            });
             String::from_utf8(out).unwrap()
         };
         assert_eq!(identity(r#"a="1",b="2""#), "a:1 b:2");

@@ -4,6 +4,7 @@
 //! seam when pmbridge takes its place. Nothing here keeps state: a caller asks once, when a metric
 //! or a series is first seen, and remembers the answer. Texts leave piece by piece through [`Put`].
 
+pub mod compat;
 pub mod family;
 pub mod help;
 pub mod instance;
@@ -13,8 +14,10 @@ pub mod pcpline;
 pub mod rules;
 pub mod unit;
 
+pub use compat::Compat;
 pub use family::Family;
 pub use pcpline::PcpLine;
+pub use rules::{Fate, Plain, Rules};
 
 /// Where the pieces of a text go, in order.
 pub type Put<'p> = &'p mut dyn FnMut(&[u8]);

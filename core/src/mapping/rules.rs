@@ -4,6 +4,7 @@ use super::pcpline::PcpLine;
 
 /// What becomes of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the configuration has these words")]
 pub enum Fate {
     /// It tells instances apart, and is told with them.
     Keep,
@@ -29,6 +30,7 @@ pub trait Rules {
 
 /// Everything is taken as it comes.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing in it")]
 pub struct Plain;
 
 impl Rules for Plain {
@@ -45,7 +47,7 @@ impl Rules for Plain {
     }
 }
 
-impl<R: Rules + ?Sized> Rules for &R {
+impl<P: core::ops::Deref<Target: Rules>> Rules for P {
     fn takes(&self, name: &str) -> bool {
         (**self).takes(name)
     }

@@ -194,7 +194,6 @@ impl Header {
 /// # Errors
 ///
 /// [`Error::Header`]: the stream is lost.
-#[expect(clippy::type_complexity, reason = "three parts of one PDU, taken apart at once")]
 pub fn split(input: &[u8]) -> Result<Option<(Header, &[u8], usize)>, Error> {
     let Some(header) = Header::parse(input)? else { return Ok(None) };
     let len = size(header.len);

@@ -30,8 +30,6 @@ pub struct Settings {
     pub announces_ready: bool,
     /// How long an answer may wait for scrapes. pmcd drops an agent that lets it wait 5 s.
     pub patience: Duration,
-    /// How long the first scrapes may take before the agent is ready without them.
-    pub first_patience: Duration,
 }
 
 /// The PMDA's side, with room for a profile of `PROFILE` bytes.
@@ -40,10 +38,9 @@ pub struct Agent<const PROFILE: usize> {
     settings: Settings,
     at: At,
     word: Word,
-    ready_by: Option<Instant>,
     answerer: Answerer,
     profile: Stored<PROFILE>,
-    known_names: usize,
+    known_names: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +58,6 @@ impl<const PROFILE: usize> Agent<PROFILE> {
             settings,
             at: At::Greet,
             word: Word(0),
-            ready_by: None,
             answerer: Answerer::new(settings.patience, false),
             profile: Stored::new(),
             known_names: 0,
@@ -83,10 +79,10 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         let ((produced, done), next) = match self.at {
             At::Greet => {
                 let greeting = Creds { version: VERSION, flags: Features::NONE };
-                self.ready_by = Some(cx.now.saturating_add(self.settings.first_patience));
                 (self.word.say(output, |w| greeting.emit(self.settings.pid, w)), At::Greeted)
             }
-            At::NotReady if cx.store.view().is_settled() || self.ready_by.is_none_or(|by| cx.now >= by) => {
+            // Names that come later are told as a change: no source that is dead holds the others up.
+            At::NotReady => {
                 let ready = Report { status: Status::PMDAREADY };
                 (self.word.say(output, |w| ready.emit(0, w)), At::Ready)
             }
@@ -94,7 +90,7 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         };
         if done {
             self.at = next;
-            self.known_names = cx.store.view().metrics();
+            self.known_names = cx.store.view().names_epoch();
         }
         Ok(Progress { consumed: 0, produced })
     }
@@ -124,8 +120,8 @@ impl<const PROFILE: usize> Agent<PROFILE> {
             Kind::ATTR | Kind::ERROR => silent,
             kind if !is_request(kind) => silent,
             kind => {
-                let names = cx.store.view().metrics();
-                let flags = if names > self.known_names { NAMES_CHANGE } else { 0 };
+                let names = cx.store.view().names_epoch();
+                let flags = if names != self.known_names { NAMES_CHANGE } else { 0 };
                 let profile = self.profile.profile();
                 let progress = self.answerer.step(cx, (header, body, len), Ok(profile), flags, output);
                 if progress.consumed > 0 && kind == Kind::FETCH {
@@ -167,10 +163,7 @@ impl<S: Storage, const PROFILE: usize> Role<S> for Agent<PROFILE> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.at {
-            At::NotReady => self.ready_by,
-            _ => self.answerer.deadline(),
-        }
+        self.answerer.deadline()
     }
 
     fn is_busy(&self) -> bool {

@@ -147,7 +147,7 @@ impl Answerer {
                 if let Some(source) = view.identified(pmid).map(|m| view.source_of(m))
                     && view.is_scraped(source)
                 {
-                    cx.store.want(source, since);
+                    cx.store.want(source, since, cx.now);
                 }
             }
         }
@@ -194,8 +194,11 @@ fn is_ready<S: Storage>(
         let is_ours = pmid.domain() == cx.store.domain();
         match source {
             Some(source) if !view.is_fresh(source, since) => {
-                cx.store.want(source, since);
-                return (ready, false);
+                cx.store.want(source, since, cx.now);
+                if !cx.store.view().is_fresh(source, since) {
+                    return (ready, false);
+                }
+                ready = ready.saturating_add(1);
             }
             None if is_ours && !view.is_settled() && view.identified(pmid).is_none() => {
                 return (ready, false);

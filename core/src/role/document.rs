@@ -5,9 +5,11 @@
 
 use core::fmt;
 
+use super::scraper::Sink;
 use crate::{
     exposition::{self, ErrorKind, Line},
-    mapping::{Family, PcpLine},
+    http,
+    mapping::{Family, PcpLine, Rules},
     store::{Refusal, SourceId, Storage, Store},
 };
 
@@ -57,7 +59,7 @@ pub struct Stats {
     pub bytes: u64,
     /// Lines, empty ones too.
     pub lines: u32,
-    /// Samples taken.
+    /// Samples taken, without those that nobody wants.
     pub samples: u64,
     /// Lines refused.
     pub refused: u64,
@@ -65,22 +67,23 @@ pub struct Stats {
     pub first_refused: Option<Refused>,
 }
 
-/// A document on its way into the store, with `B` as the room for a line that is cut.
+/// A document on its way into the store, with `B` as the room for a line that is cut, by the rules `R` of its source.
 #[derive(Debug)]
-pub struct Document<B> {
+pub struct Document<B, R> {
     source: SourceId,
     buffer: B,
+    rules: R,
     held: usize,
     /// The rest of the line is dropped.
     skipping: bool,
     stats: Stats,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Document<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
     /// The next document of `source`, whose scrape [has begun](Store::begin).
-    pub const fn new(source: SourceId, buffer: B) -> Self {
+    pub const fn new(source: SourceId, buffer: B, rules: R) -> Self {
         let stats = Stats { bytes: 0, lines: 0, samples: 0, refused: 0, first_refused: None };
-        Self { source, buffer, held: 0, skipping: false, stats }
+        Self { source, buffer, rules, held: 0, skipping: false, stats }
     }
 
     /// What came of it so far.
@@ -136,9 +139,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Document<B> {
             Err(Reason::TooLong)
         } else if self.held > 0 {
             let line = self.buffer.as_ref().get(..self.held).unwrap_or_default();
-            take(store, self.source, line, &mut self.stats.samples)
+            take(store, self.source, line, &self.rules, &mut self.stats.samples)
         } else {
-            take(store, self.source, last, &mut self.stats.samples)
+            take(store, self.source, last, &self.rules, &mut self.stats.samples)
         };
         self.held = 0;
         self.skipping = false;
@@ -151,11 +154,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Document<B> {
     }
 }
 
+impl<S: Storage, B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Sink<S> for Document<B, R> {
+    fn feed(&mut self, store: &mut Store<S>, piece: &[u8]) -> Result<(), http::Error> {
+        Self::feed(self, store, piece, &mut |_| {});
+        Ok(())
+    }
+
+    fn finish(&mut self, store: &mut Store<S>) -> Result<(), http::Error> {
+        Self::finish(self, store, &mut |_| {});
+        Ok(())
+    }
+}
+
 /// Takes one whole line.
 fn take<S: Storage>(
     store: &mut Store<S>,
     source: SourceId,
     line: &[u8],
+    rules: &dyn Rules,
     samples: &mut u64,
 ) -> Result<(), Reason> {
     // Servers that end lines with a carriage return too exist.
@@ -166,8 +182,8 @@ fn take<S: Storage>(
         // After a bare name, and blanks, this would be its labels.
         && !tail.value.starts_with('{')
     {
-        store.again(source, slot, &tail).map_err(Reason::Store)?;
-        *samples = samples.saturating_add(1);
+        let wanted = store.again(source, slot, &tail).map_err(Reason::Store)?;
+        *samples = samples.saturating_add(wanted.into());
         return Ok(());
     }
     match exposition::line(line).map_err(Reason::Line)? {
@@ -181,8 +197,8 @@ fn take<S: Storage>(
         Line::Unit { .. } => store.note(source),
         Line::Eof => store.note(source),
         Line::Sample(sample) => {
-            store.set(source, &sample).map_err(Reason::Store)?;
-            *samples = samples.saturating_add(1);
+            let wanted = store.set(source, &sample, rules).map_err(Reason::Store)?;
+            *samples = samples.saturating_add(wanted.into());
         }
     }
     Ok(())

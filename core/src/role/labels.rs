@@ -3,16 +3,18 @@
 use super::answer::{Place, Scope};
 use crate::{
     exposition::{Label, LabelSet},
-    mapping::Put,
+    mapping::{Compat, Put},
     pcp::{
         InDom, Pmid, Status,
-        label::{CLUSTER, CONTEXT, DOMAIN, INDOM, INSTANCES, ITEM, MAX_JSON, MAX_NAME, flag, is_name},
+        label::{
+            CLUSTER, CONTEXT, DOMAIN, INDOM, INSTANCES, ITEM, MAX_JSON, MAX_NAME, OPTIONAL, flag, is_name,
+        },
     },
     pdu::{
-        label::{Head, Index, Request, Set},
+        label::{self as pdu, Head, Index, Request},
         profile::Profile,
     },
-    store::{Series, Slot},
+    store::{Metric, Series, Slot},
     wire::{Writer, count},
 };
 
@@ -28,36 +30,65 @@ pub(super) struct Labels<'a> {
 pub(super) enum Of<'a> {
     /// Nobody's: there are none.
     None,
-    /// One set; of a source's only the label `source`, where asked so.
-    One { labels: LabelSet<'a>, source_only: bool },
+    /// One set.
+    One(Set<'a>),
     /// Each instance's that the profile has.
-    Instances { first: Slot, indom: InDom, profile: Profile<'a> },
+    Instances { metric: &'a Metric, profile: Profile<'a> },
+}
+
+/// Where the labels of one set come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Set<'a> {
+    /// A text, all of it.
+    Text(LabelSet<'a>),
+    /// The label `source` of a source.
+    Source(LabelSet<'a>),
+    /// A metric: those of its series that was written last, and those that only others have (import: labels).
+    Item(&'a Metric),
+    /// An instance.
+    Series(&'a Metric, &'a Series),
+}
+
+/// A label of a set.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    name: &'a str,
+    value: Value<'a>,
+    flags: u8,
+}
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Sent(Label<'a>),
+    /// The name of the instance, its id in front.
+    Instance(&'a Metric, &'a Series),
 }
 
 const SET: u8 = 1;
 const JSON: u8 = 2;
 
+/// The label that names an instance of a metric that a PCP line describes.
+const INSTNAME: &str = "instname";
+
 impl<'a> Labels<'a> {
     /// What a request asks for, or why it cannot be had.
     pub(super) fn find(scope: &Scope<'a>, request: Request, profile: Profile<'a>) -> Result<Self, Status> {
         let view = scope.view;
-        let one = |labels| Of::One { labels, source_only: false };
         let of = match request.kind {
-            CONTEXT if scope.is_collector => one(view.context_labels()),
-            DOMAIN if request.ident == u32::from(scope.domain) => one(view.domain_labels()),
+            CONTEXT if scope.is_collector => Of::One(Set::Text(view.context_labels())),
+            DOMAIN if request.ident == u32::from(scope.domain) => Of::One(Set::Text(view.domain_labels())),
             DOMAIN => return Err(Status::NOAGENT),
             CLUSTER | ITEM => {
                 let pmid = Pmid::from_bits(request.ident);
                 if pmid.domain() != scope.domain {
                     return Err(Status::PMID);
                 }
-                if request.kind == CLUSTER {
-                    view.cluster_labels(pmid.cluster()).map_or(Of::None, one)
+                let set = if request.kind == CLUSTER {
+                    view.cluster_labels(pmid.cluster()).map(Set::Text)
                 } else {
-                    let singular = view.identified(pmid).filter(|m| m.desc().indom == InDom::NULL);
-                    let series = singular.and_then(|m| view.series_at(view.first(m)));
-                    series.map_or(Of::None, |s| one(view.labels(s)))
-                }
+                    view.identified(pmid).map(Set::Item)
+                };
+                set.map_or(Of::None, Of::One)
             }
             INDOM | INSTANCES => {
                 let indom = InDom::from_bits(request.ident);
@@ -66,10 +97,11 @@ impl<'a> Labels<'a> {
                 }
                 match view.of_indom(indom) {
                     None => Of::None,
-                    Some(m) if request.kind == INDOM => view
-                        .cluster_labels(m.desc().pmid.cluster())
-                        .map_or(Of::None, |labels| Of::One { labels, source_only: true }),
-                    Some(m) => Of::Instances { first: view.first(m), indom, profile },
+                    Some(m) if request.kind == INDOM => {
+                        let labels = view.cluster_labels(m.desc().pmid.cluster());
+                        labels.map_or(Of::None, |labels| Of::One(Set::Source(labels)))
+                    }
+                    Some(metric) => Of::Instances { metric, profile },
                 }
             }
             _ => return Err(Status::TYPE),
@@ -80,18 +112,18 @@ impl<'a> Labels<'a> {
     /// Length of the PDU, how many sets, and where the first JSON text lies.
     pub(super) fn measure(&self, scope: &Scope<'a>) -> (u32, u32, u32) {
         let (mut sets, mut json_at, mut json) = (0u32, Head::LEN, 0u32);
-        let mut add = |labels: LabelSet<'a>, source_only| {
-            let (labels, len) = self.size(labels, source_only);
+        let mut add = |set| {
+            let (labels, len) = self.size(scope, set);
             sets = sets.saturating_add(1);
-            json_at = json_at.saturating_add(Set::len(labels));
+            json_at = json_at.saturating_add(pdu::Set::len(labels));
             json = json.saturating_add(len);
         };
         match self.of {
             Of::None => {}
-            Of::One { labels, source_only } => add(labels, source_only),
-            Of::Instances { first, .. } => {
-                self.instances(scope, first).for_each(|(_, s)| add(scope.view.labels(s), false));
-            }
+            Of::One(set) => add(set),
+            Of::Instances { metric, .. } => self
+                .instances(scope, scope.view.first(metric))
+                .for_each(|(_, series)| add(Set::Series(metric, series))),
         }
         (json_at.saturating_add(json), sets, json_at)
     }
@@ -104,11 +136,11 @@ impl<'a> Labels<'a> {
         len: u32,
         w: &mut Writer<'_>,
     ) -> Option<Place> {
-        let (inst, labels, source_only) = match (place.stage, self.of) {
-            (SET | JSON, Of::One { labels, source_only }) => (-1, labels, source_only),
-            (SET | JSON, Of::Instances { .. }) => {
+        let (inst, set) = match (place.stage, self.of) {
+            (SET | JSON, Of::One(set)) => (-1, set),
+            (SET | JSON, Of::Instances { metric, .. }) => {
                 let series = scope.view.series_at(place.slot)?;
-                (series.instance().cast_signed(), scope.view.labels(series), false)
+                (series.instance().cast_signed(), Set::Series(metric, series))
             }
             _ => {
                 let (_, sets, json_at) = self.measure(scope);
@@ -119,12 +151,12 @@ impl<'a> Labels<'a> {
         };
         let mut sum = place.sum;
         if place.stage == SET {
-            let (labels_len, json_len) = self.size(labels, source_only);
-            Set { inst, labels: labels_len.cast_signed(), json_offset: sum, json_len }.emit(w);
-            self.each(labels, source_only, &mut |index, _, _| index.emit(w));
+            let (labels, json_len) = self.size(scope, set);
+            pdu::Set { inst, labels: labels.cast_signed(), json_offset: sum, json_len }.emit(w);
+            self.each(scope, set, &mut |index, _| index.emit(w));
             sum = sum.saturating_add(json_len);
         } else {
-            self.json(labels, source_only, &mut |piece| w.bytes(piece));
+            self.json(scope, set, &mut |piece| w.bytes(piece));
         }
         let next = match self.of {
             Of::Instances { .. } => self.instances(scope, place.slot).nth(1).map(|(slot, _)| slot),
@@ -142,46 +174,43 @@ impl<'a> Labels<'a> {
     fn first(&self, scope: &Scope<'a>) -> Option<Slot> {
         match self.of {
             Of::None => None,
-            Of::One { .. } => Some(Slot::NONE),
-            Of::Instances { first, .. } => self.instances(scope, first).next().map(|(slot, _)| slot),
+            Of::One(_) => Some(Slot::NONE),
+            Of::Instances { metric, .. } => {
+                self.instances(scope, scope.view.first(metric)).next().map(|(slot, _)| slot)
+            }
         }
     }
 
     fn instances(&self, scope: &Scope<'a>, from: Slot) -> impl Iterator<Item = (Slot, &'a Series)> + use<'a> {
         let selection = match self.of {
-            Of::Instances { indom, profile, .. } => profile.selection(indom),
+            Of::Instances { metric, profile } => profile.selection(metric.desc().indom),
             _ => Profile::ALL.selection(InDom::NULL),
         };
         scope.view.series_from(from).filter(move |(_, s)| selection.includes(s.instance().cast_signed()))
     }
 
     /// How many labels a set has, and how long its JSON is.
-    fn size(&self, labels: LabelSet<'_>, source_only: bool) -> (u32, u32) {
+    fn size(&self, scope: &Scope<'a>, set: Set<'a>) -> (u32, u32) {
         let (mut labels_len, mut json_len) = (0u32, 0usize);
-        self.each(labels, source_only, &mut |_, _, _| labels_len = labels_len.saturating_add(1));
-        self.json(labels, source_only, &mut |piece| json_len = json_len.saturating_add(piece.len()));
+        self.each(scope, set, &mut |_, _| labels_len = labels_len.saturating_add(1));
+        self.json(scope, set, &mut |piece| json_len = json_len.saturating_add(piece.len()));
         (labels_len, count(json_len))
     }
 
     /// Goes over the labels that can be told, by name, each once: where they lie in the JSON, and what they are.
-    fn each(&self, labels: LabelSet<'_>, source_only: bool, f: &mut dyn FnMut(Index, &str, Label<'_>)) {
+    fn each(&self, scope: &Scope<'a>, set: Set<'a>, f: &mut dyn FnMut(Index, Found<'a>)) {
         let mut at = 1usize;
         let mut before = "";
-        while let Some(label) = next_by_name(labels, before) {
-            let name = label.name.raw();
+        while let Some(found) = set.after(scope, before) {
+            let name = found.name;
             before = name;
-            let instance_name = self.request.kind == INSTANCES && name == "instname";
-            if !is_name(name.as_bytes())
-                || name.len() > MAX_NAME
-                || instance_name
-                || (source_only && name != "source")
-            {
+            if !is_name(name.as_bytes()) || name.len() > MAX_NAME {
                 continue;
             }
             let name_at = at.saturating_add(if at > 1 { 2 } else { 1 });
             let value_at = name_at.saturating_add(name.len()).saturating_add(2);
             let mut value_len = 2usize;
-            escape(label, &mut |piece| value_len = value_len.saturating_add(piece.len()));
+            found.write(scope, &mut |piece| value_len = value_len.saturating_add(piece.len()));
             let end = value_at.saturating_add(value_len);
             if end >= MAX_JSON {
                 return;
@@ -191,21 +220,21 @@ impl<'a> Labels<'a> {
             let index = Index {
                 name_at: word(name_at),
                 name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
-                flags: flag(self.request.kind),
+                flags: flag(self.request.kind) | found.flags,
                 value_at: word(value_at),
                 value_len: word(value_len),
             };
-            f(index, name, label);
+            f(index, found);
         }
     }
 
-    fn json(&self, labels: LabelSet<'_>, source_only: bool, put: Put<'_>) {
+    fn json(&self, scope: &Scope<'a>, set: Set<'a>, put: Put<'_>) {
         let mut open: &[u8] = b"{\"";
-        self.each(labels, source_only, &mut |_, name, label| {
+        self.each(scope, set, &mut |_, found| {
             put(open);
-            put(name.as_bytes());
+            put(found.name.as_bytes());
             put(b"\":\"");
-            escape(label, put);
+            found.write(scope, put);
             put(b"\"");
             open = b",\"";
         });
@@ -215,37 +244,93 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// The label whose name comes next after `before`; the first of its name.
-fn next_by_name<'a>(labels: LabelSet<'a>, before: &str) -> Option<Label<'a>> {
-    let mut best: Option<Label<'a>> = None;
-    for label in labels.iter() {
-        let name = label.name.raw();
-        if name > before && best.is_none_or(|b| name < b.name.raw()) {
-            best = Some(label);
+impl<'a> Set<'a> {
+    /// The label whose name comes next after `before`.
+    fn after(self, scope: &Scope<'a>, before: &str) -> Option<Found<'a>> {
+        let view = scope.view;
+        let sent = |label: Label<'a>| Found { name: label.name.raw(), value: Value::Sent(label), flags: 0 };
+        match self {
+            Self::Text(labels) => next_by_name(labels, before, None).map(sent),
+            Self::Source(labels) => {
+                labels.iter().find(|l| l.name.raw() == "source" && before.is_empty()).map(sent)
+            }
+            Self::Item(metric) => {
+                let latest = view.latest(metric)?;
+                let mut best = None;
+                if view.is_mixed(metric) {
+                    for (_, series) in view.series_from(view.first(metric)) {
+                        best = next_by_name(view.labels(series), before, best);
+                    }
+                }
+                let label = next_by_name(view.labels(latest), before, best)?;
+                let optional = view.optional(latest).iter().any(|other| other.name == label.name);
+                Some(Found { flags: if optional { OPTIONAL } else { 0 }, ..sent(label) })
+            }
+            Self::Series(metric, series) => {
+                let mut next = next_by_name(view.labels(series), before, None);
+                if next.is_some_and(|label| label.name.raw() == INSTNAME) {
+                    next = next_by_name(view.labels(series), INSTNAME, None);
+                }
+                let named = view.compat() == Compat::V60 && view.is_sent(series) && before < INSTNAME;
+                match next {
+                    Some(label) if !named || label.name.raw() < INSTNAME => Some(sent(label)),
+                    _ if named => Some(Found {
+                        name: INSTNAME,
+                        value: Value::Instance(metric, series),
+                        flags: OPTIONAL,
+                    }),
+                    _ => None,
+                }
+            }
         }
     }
-    best
 }
 
-/// Writes a value as the inside of a JSON string.
-fn escape(label: Label<'_>, put: Put<'_>) {
-    for piece in label.value.pieces() {
-        let mut rest = piece.as_bytes();
-        loop {
-            let plain = rest.iter().position(|&b| b < b' ' || b == b'"' || b == b'\\').unwrap_or(rest.len());
-            let Some((head, tail)) = rest.split_at_checked(plain) else { break };
-            put(head);
-            let Some((&byte, tail)) = tail.split_first() else { break };
-            match byte {
-                b'"' => put(b"\\\""),
-                b'\\' => put(b"\\\\"),
-                b'\n' => put(b"\\n"),
-                b'\t' => put(b"\\t"),
-                b'\r' => put(b"\\r"),
-                _ => put(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]),
+impl Found<'_> {
+    /// Writes the value as the inside of a JSON string.
+    fn write(&self, scope: &Scope<'_>, put: Put<'_>) {
+        match self.value {
+            Value::Sent(label) => label.value.pieces().for_each(|piece| escape(piece.as_bytes(), put)),
+            Value::Instance(metric, series) => {
+                scope.view.prefixed_name(metric, series, &mut |piece| escape(piece, put));
             }
-            rest = tail;
         }
+    }
+}
+
+/// The label whose name comes next after `before`; of `best` and one of that name the latter.
+fn next_by_name<'a>(labels: LabelSet<'a>, before: &str, best: Option<Label<'a>>) -> Option<Label<'a>> {
+    let mut next: Option<Label<'a>> = None;
+    for label in labels.iter() {
+        let name = label.name.raw();
+        if name > before && next.is_none_or(|next| name < next.name.raw()) {
+            next = Some(label);
+        }
+    }
+    match (next, best) {
+        (Some(next), Some(best)) if best.name.raw() < next.name.raw() => Some(best),
+        (None, best) => best,
+        (next, _) => next,
+    }
+}
+
+/// Writes a text as the inside of a JSON string.
+fn escape(text: &[u8], put: Put<'_>) {
+    let mut rest = text;
+    loop {
+        let plain = rest.iter().position(|&b| b < b' ' || b == b'"' || b == b'\\').unwrap_or(rest.len());
+        let Some((head, tail)) = rest.split_at_checked(plain) else { break };
+        put(head);
+        let Some((&byte, tail)) = tail.split_first() else { break };
+        match byte {
+            b'"' => put(b"\\\""),
+            b'\\' => put(b"\\\\"),
+            b'\n' => put(b"\\n"),
+            b'\t' => put(b"\\t"),
+            b'\r' => put(b"\\r"),
+            _ => put(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]),
+        }
+        rest = tail;
     }
 }
 

@@ -1,20 +1,38 @@
 //! The scraper: the client's side of one HTTP exchange, whose body is a document for the store.
 //!
+//! The body goes into a [`Sink`]: a document, or what a host puts in front of one to undo a coding.
+//!
 //! One scraper is one scrape. When [it is done](Scraper::is_done) the connection may serve the next, if
 //! [it stays open](Scraper::stays_open).
 
 use core::fmt;
 
-use super::{
-    Context, Progress, Role,
-    document::{Document, Stats},
-};
+use super::{Context, Progress, Role};
 use crate::{
-    http::{self, body::Body, response::Head},
-    store::Storage,
+    http::{
+        self,
+        body::Body,
+        response::{Head, content_coding},
+    },
+    store::{Storage, Store},
     time::Instant,
     wire::Writer,
 };
+
+/// Where the payload of a response goes, on its way into the store.
+pub trait Sink<S: Storage> {
+    /// The payload that comes has this coding. Who knows none refuses them all.
+    fn encoding(&mut self, coding: &[u8]) -> Result<(), http::Error> {
+        let _ = coding;
+        Err(http::Error::Encoding)
+    }
+
+    /// Takes the next piece, all of it.
+    fn feed(&mut self, store: &mut Store<S>, piece: &[u8]) -> Result<(), http::Error>;
+
+    /// The payload has ended.
+    fn finish(&mut self, store: &mut Store<S>) -> Result<(), http::Error>;
+}
 
 /// Why a scrape brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +42,9 @@ pub enum Error {
     Http(http::Error),
     /// The server answered with this status and no document.
     Status(u16),
+    /// The document is elsewhere, says this status: where, [`location`](http::response::location) finds in the input of
+    /// the step that failed so.
+    Moved(u16),
     /// The connection ended before the response did.
     Ended,
 }
@@ -32,7 +53,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => error.fmt(f),
-            Self::Status(status) => write!(f, "server answered with HTTP status {status}"),
+            Self::Status(status) | Self::Moved(status) => {
+                write!(f, "server answered with HTTP status {status}")
+            }
             Self::Ended => f.write_str("connection ended before the response did"),
         }
     }
@@ -46,13 +69,13 @@ impl From<http::Error> for Error {
     }
 }
 
-/// One scrape: `R` is the request as bytes, `B` the room for a line that is cut.
+/// One scrape: `R` is the request as bytes, `D` the [`Sink`] of the document.
 #[derive(Debug)]
-pub struct Scraper<R, B> {
+pub struct Scraper<R, D> {
     request: R,
     sent: usize,
     at: At,
-    document: Document<B>,
+    document: D,
     max_body: u64,
     status: u16,
     keep_alive: bool,
@@ -65,9 +88,9 @@ enum At {
     Done,
 }
 
-impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
+impl<R: AsRef<[u8]>, D> Scraper<R, D> {
     /// Sends `request` and reads a body of at most `max_body` bytes into `document`.
-    pub const fn new(request: R, document: Document<B>, max_body: u64) -> Self {
+    pub const fn new(request: R, document: D, max_body: u64) -> Self {
         Self { request, sent: 0, at: At::Head, document, max_body, status: 0, keep_alive: false }
     }
 
@@ -91,29 +114,35 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
         self.status == 0
     }
 
-    /// What came of the document so far.
-    pub const fn stats(&self) -> &Stats {
-        self.document.stats()
+    /// The sink, with what came of the document so far.
+    pub const fn document(&self) -> &D {
+        &self.document
     }
 
-    /// Gives the document back.
-    pub fn into_document(self) -> Document<B> {
+    /// Gives the sink back.
+    pub fn into_document(self) -> D {
         self.document
     }
 
     /// The server closed the connection: the end of a response without a length, the failure of any other.
-    pub fn end<S: Storage>(&mut self, cx: &mut Context<'_, S>) -> Result<(), Error> {
+    pub fn end<S: Storage>(&mut self, cx: &mut Context<'_, S>) -> Result<(), Error>
+    where
+        D: Sink<S>,
+    {
         match &mut self.at {
             At::Done => return Ok(()),
             At::Body(body) => body.end()?,
             At::Head => return Err(Error::Ended),
         }
-        self.document.finish(cx.store, &mut |_| {});
+        self.document.finish(cx.store)?;
         self.at = At::Done;
         Ok(())
     }
 
-    fn receive<S: Storage>(&mut self, cx: &mut Context<'_, S>, input: &[u8]) -> Result<usize, Error> {
+    fn receive<S: Storage>(&mut self, cx: &mut Context<'_, S>, input: &[u8]) -> Result<usize, Error>
+    where
+        D: Sink<S>,
+    {
         let (mut rest, mut consumed) = (input, 0usize);
         loop {
             let (used, more) = match &mut self.at {
@@ -124,8 +153,14 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
                         if !head.is_informational() {
                             self.status = head.status;
                             self.keep_alive = head.keep_alive;
-                            if head.status != 200 {
-                                return Err(Error::Status(head.status));
+                            match head.status {
+                                200 => {}
+                                301 | 302 | 303 | 307 | 308 => return Err(Error::Moved(head.status)),
+                                status => return Err(Error::Status(status)),
+                            }
+                            if head.coded {
+                                let coding = content_coding(rest).ok_or(http::Error::Encoding)?;
+                                self.document.encoding(coding)?;
                             }
                             self.at = At::Body(Body::new(head.body, self.max_body));
                         }
@@ -136,10 +171,10 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
                     let piece = body.step(rest)?;
                     let used = piece.skip.saturating_add(piece.data);
                     if let Some(data) = rest.get(piece.skip..used) {
-                        self.document.feed(cx.store, data, &mut |_| {});
+                        self.document.feed(cx.store, data)?;
                     }
                     if piece.done {
-                        self.document.finish(cx.store, &mut |_| {});
+                        self.document.finish(cx.store)?;
                         self.at = At::Done;
                     }
                     (used, used > 0 && !piece.done)
@@ -154,7 +189,7 @@ impl<R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Scraper<R, B> {
     }
 }
 
-impl<S: Storage, R: AsRef<[u8]>, B: AsRef<[u8]> + AsMut<[u8]>> Role<S> for Scraper<R, B> {
+impl<S: Storage, R: AsRef<[u8]>, D: Sink<S>> Role<S> for Scraper<R, D> {
     type Error = Error;
 
     fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Error> {

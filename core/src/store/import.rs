@@ -5,13 +5,14 @@
 use super::{
     index::{self, Key},
     ledger::Ledger,
-    record::{Metric, Notes, Pad, PcpNote, Series, Slot, Span},
+    record::{Metric, Notes, Pad, PcpNote, Series, Slot},
     storage::{Full, Region},
+    text::Field,
 };
 use crate::{
-    exposition::{LabelSet, Sample, number},
-    mapping::{family::Family, instance, kind, name, pcpline::PcpLine, unit},
-    pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+    exposition::{Sample, number},
+    mapping::{Compat, Family, PcpLine, Rules},
+    pcp::{InDom, Type},
 };
 
 /// Why a sample was not taken. Later samples are.
@@ -27,7 +28,7 @@ pub enum Refusal {
     Name,
     /// The name belongs to another source.
     Taken,
-    /// The source has as many names as a PMID can count.
+    /// There are as many names as PMIDs can count.
     Items,
 }
 
@@ -46,51 +47,15 @@ impl core::fmt::Display for Refusal {
                 f.write_str("name cannot be a PCP name: a letter, then letters, digits, '_', '.' and ':'")
             }
             Self::Taken => f.write_str("name belongs to another source"),
-            Self::Items => f.write_str("more than 1024 names in one source"),
+            Self::Items => f.write_str("there is no PMID left for another name"),
         }
     }
 }
 
 impl core::error::Error for Refusal {}
 
-/// The names that one cluster of PMIDs can hold.
-pub(crate) const ITEMS: u16 = 1024;
-
-/// The same, to divide by.
-const ITEMS_OF_A_CLUSTER: u32 = ITEMS as u32;
-
-/// The serials below this are those of the bridge's own instance domains.
-const FIRST_SERIAL: u32 = 4096;
-
-/// The instance domain of the metric `cluster.item`: one each, as PCP's own PMDA numbers them.
-pub(crate) fn indom(domain: u16, cluster: u16, item: u16) -> Option<InDom> {
-    let serial =
-        u32::from(cluster).checked_mul(ITEMS.into())?.checked_add(item.into())?.checked_add(FIRST_SERIAL)?;
-    InDom::new(domain, serial)
-}
-
-/// The metric that has this instance domain.
-pub(crate) fn metric_of(indom: InDom) -> Option<Pmid> {
-    let place = indom.serial().checked_sub(FIRST_SERIAL)?;
-    let cluster = u16::try_from(place / ITEMS_OF_A_CLUSTER).ok()?;
-    let item = u16::try_from(place % ITEMS_OF_A_CLUSTER).ok()?;
-    Pmid::new(indom.domain(), cluster, item)
-}
-
-/// What a metric that a sample needs is, or would be.
-struct Plan {
-    metric: Option<Slot>,
-    name_len: usize,
-    name_hash: u32,
-    kind: Type,
-    semantics: Semantics,
-    units: Units,
-    singular: bool,
-    verbatim: bool,
-}
-
 impl Ledger<'_> {
-    fn notes(&mut self, source: Slot) -> Option<&mut Notes> {
+    pub(crate) fn notes(&mut self, source: Slot) -> Option<&mut Notes> {
         Some(&mut self.parts.sources.get_mut(source.index()?)?.notes)
     }
 
@@ -120,7 +85,7 @@ impl Ledger<'_> {
     pub(crate) fn note_help(&mut self, source: Slot, help: &str) -> Result<(), Full> {
         let Some(notes) = self.fresh_notes(source) else { return Ok(()) };
         let pad = notes.help;
-        let pad = self.rewrite(pad, help.as_bytes())?;
+        let pad = self.rewrite(pad, help.as_bytes(), Field::NotesHelp, source)?;
         if let Some(notes) = self.notes(source) {
             notes.help = pad;
         }
@@ -130,7 +95,7 @@ impl Ledger<'_> {
     pub(crate) fn note_pcp(&mut self, source: Slot, line: &PcpLine<'_>) -> Result<(), Full> {
         let Some(notes) = self.fresh_notes(source) else { return Ok(()) };
         let pad = notes.pcp_name;
-        let pad = self.rewrite(pad, line.name.as_bytes())?;
+        let pad = self.rewrite(pad, line.name.as_bytes(), Field::NotesName, source)?;
         if let Some(notes) = self.notes(source) {
             notes.pcp_name = pad;
             notes.described = true;
@@ -144,25 +109,24 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Takes the value of a series that the document before had at this place.
-    pub(crate) fn again(&mut self, source: Slot, slot: Slot, value: &str) -> Result<(), Refusal> {
+    /// Takes the value of a series that the document before had at this place; whether anybody wants it.
+    pub(crate) fn again(&mut self, source: Slot, slot: Slot, value: &str) -> Result<bool, Refusal> {
         self.advance(source, slot);
         self.write(slot, value)
     }
 
-    /// Takes a sample.
+    /// Takes a sample; whether anybody wants it.
     pub(crate) fn set(
         &mut self,
-        domain: u16,
-        root: Span,
         source: Slot,
         sample: &Sample<'_>,
-    ) -> Result<(), Refusal> {
+        rules: &dyn Rules,
+    ) -> Result<bool, Refusal> {
         let hash = index::hash(self.book.seed ^ u64::from(source.bits()), sample.raw);
         let slot = match self.spelled(source, hash, sample.raw) {
             Some(slot) => slot,
             None => {
-                let met = self.meet(domain, root, source, sample, hash);
+                let met = self.meet(source, sample, hash, rules);
                 // Taken or refused, it is what the comment lines before it were about.
                 if let Some(notes) = self.notes(source) {
                     notes.used = true;
@@ -190,239 +154,96 @@ impl Ledger<'_> {
             let series = slot.index().and_then(|i| self.parts.series.get(i));
             series.is_some_and(|s| {
                 s.raw_hash == hash
-                    && s.flags & Series::NAMED == 0
+                    && u32::from(s.source) == source.bits()
+                    && !s.is(Series::NAMED)
                     && s.raw.of(self.parts.text) == raw
-                    && s.metric
-                        .index()
-                        .and_then(|i| self.parts.metrics.get(i))
-                        .is_some_and(|m| m.source == source)
             })
         })
     }
 
-    /// Makes a series for bytes never seen, and its metric where that is new too.
-    fn meet(
-        &mut self,
-        domain: u16,
-        root: Span,
-        source: Slot,
-        sample: &Sample<'_>,
-        raw_hash: u32,
-    ) -> Result<Slot, Refusal> {
-        let plan = self.plan(root, source, sample)?;
-        if convert(plan.kind, sample.tail.value).is_none() {
-            return Err(Refusal::Value);
-        }
-        let (canonical, identity_hash) = self.canonical(&plan, sample.labels)?;
-        let notes = self.notes(source).map_or(Notes::EMPTY, |n| *n);
-        let help = usize::try_from(notes.help.span.len).unwrap_or(usize::MAX);
-        let text = plan.name_len.saturating_add(help).saturating_add(sample.raw.len());
-        self.reserve(usize::from(plan.metric.is_none()), 1, text)?;
-        let metric = match plan.metric {
-            Some(metric) => metric,
-            None => self.found(domain, source, &plan, notes.help)?,
-        };
-        let series = Series {
-            metric,
-            raw: self.copy(sample.raw)?,
-            labels: u32::try_from(sample.labels.as_str().len()).map_err(|_| Refusal::Full(Region::Text))?,
-            raw_hash,
-            identity_hash,
-            ..Series::EMPTY
-        };
-        let slot = match canonical {
-            Some(canonical) => self.alias(series, canonical),
-            None => self.instance(series),
-        };
-        slot.ok_or(Refusal::Full(Region::Series))
-    }
-
-    /// What metric a sample belongs to; its name is drafted.
-    fn plan(&mut self, root: Span, source: Slot, sample: &Sample<'_>) -> Result<Plan, Refusal> {
-        if !name::is_valid(sample.name) {
-            return Err(Refusal::Name);
-        }
-        let row =
-            source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
-        let (notes, source_name) = (row.notes, row.name);
-        let name_len = self.draft(0, &mut |text, put| {
-            let (root, source) = (root.str_of(text), source_name.str_of(text));
-            if notes.described {
-                name::write_verbatim(root, source, notes.pcp_name.span.str_of(text), put);
-            } else {
-                name::write(root, source, sample.name, put);
+    /// Writes a value as its metric's type has it; whether anybody wants it.
+    fn write(&mut self, slot: Slot, value: &str) -> Result<bool, Refusal> {
+        let Some(row) = self.series(slot) else { return Ok(false) };
+        if row.flags & (Series::EXCLUDED | Series::ALIAS) != 0 {
+            row.flags |= Series::SEEN;
+            if row.is(Series::EXCLUDED) {
+                return Ok(false);
             }
-        })?;
-        let name_hash = index::hash(self.book.seed, self.drafted(0, name_len));
-        let metric = self.called(name_hash, self.drafted(0, name_len));
-        if let Some(row) = metric.and_then(|slot| self.metric(slot)).copied() {
-            if row.source != source {
-                return Err(Refusal::Taken);
-            }
-            let Desc { kind, semantics, units, indom, .. } = row.desc;
-            let (singular, verbatim) = (indom == InDom::NULL, row.verbatim);
-            return Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim });
         }
-        let bare = sample.labels.is_empty();
-        Ok(match notes.pcp() {
-            Some(PcpNote { kind, singular, semantics, units }) => {
-                let singular = singular || bare;
-                Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim: true }
-            }
-            None => Plan {
-                metric,
-                name_len,
-                name_hash,
-                kind: Type::DOUBLE,
-                semantics: kind::semantics(sample.name, notes.family),
-                units: unit::units(sample.name, notes.family),
-                singular: bare,
-                verbatim: false,
-            },
-        })
-    }
-
-    /// The metric of that name.
-    pub(crate) fn called(&self, hash: u32, name: &[u8]) -> Option<Slot> {
-        index::find(self.parts.index, Key::Name, hash, |slot| {
-            let row = slot.index().and_then(|i| self.parts.metrics.get(i));
-            row.is_some_and(|m| m.name_hash == hash && m.name.of(self.parts.text) == name)
-        })
-    }
-
-    /// The series that a sample is another spelling of, and the hash of its instance name.
-    fn canonical(&mut self, plan: &Plan, labels: LabelSet<'_>) -> Result<(Option<Slot>, u32), Refusal> {
-        if plan.singular {
-            let first = plan.metric.and_then(|slot| self.metric(slot)).map(|m| m.first);
-            return Ok((first.filter(|slot| *slot != Slot::NONE), plan.name_hash));
-        }
-        let style = style(plan.verbatim);
-        let len = self.draft(plan.name_len, &mut |_, put| instance::identity(labels, style, put))?;
-        let name = self.drafted(plan.name_len, len);
-        let hash = index::hash(self.book.seed ^ u64::from(plan.name_hash), name);
-        let Some(metric) = plan.metric else { return Ok((None, hash)) };
-        let same = index::find(self.parts.index, Key::Identity, hash, |slot| {
-            let series = slot.index().and_then(|i| self.parts.series.get(i));
-            series.is_some_and(|s| {
-                let mut left = Some(name);
-                instance::identity(s.labels(self.parts.text), style, &mut |piece: &[u8]| {
-                    left = left.and_then(|left| left.strip_prefix(piece));
-                });
-                s.identity_hash == hash && s.metric == metric && left.is_some_and(<[u8]>::is_empty)
-            })
-        });
-        Ok((same, hash))
-    }
-
-    /// Makes the metric that was planned; its name is still drafted.
-    fn found(&mut self, domain: u16, source: Slot, plan: &Plan, help: Pad) -> Result<Slot, Refusal> {
-        let row = source
-            .index()
-            .and_then(|i| self.parts.sources.get_mut(i))
-            .ok_or(Refusal::Full(Region::Sources))?;
-        let (cluster, item) = (row.cluster, row.items);
-        if item >= ITEMS {
-            return Err(Refusal::Items);
-        }
-        row.items = item.saturating_add(1);
-        let name = self.keep(plan.name_len)?;
-        let len = self.draft(0, &mut |text, put| put(help.span.of(text)))?;
-        let help = self.keep(len)?;
-        let indom = if plan.singular { Some(InDom::NULL) } else { indom(domain, cluster, item) };
-        let desc = Desc {
-            pmid: Pmid::new(domain, cluster, item).ok_or(Refusal::Items)?,
-            kind: plan.kind,
-            indom: indom.ok_or(Refusal::Items)?,
-            semantics: plan.semantics,
-            units: plan.units,
-        };
-        let (name_hash, verbatim) = (plan.name_hash, plan.verbatim);
-        let metric = Metric { desc, source, name, help, name_hash, verbatim, ..Metric::EMPTY };
-        self.push_metric(metric).ok_or(Refusal::Full(Region::Metrics))
-    }
-
-    /// Takes a slot for another spelling of `canonical`.
-    fn alias(&mut self, series: Series, canonical: Slot) -> Option<Slot> {
-        let slot = Slot::of(self.book.series);
-        *self.parts.series.get_mut(self.book.series)? =
-            Series { instance: canonical.bits(), flags: Series::ALIAS, ..series };
-        self.book.series = self.book.series.saturating_add(1);
-        self.enter(Key::Raw, series.raw_hash, slot);
-        Some(slot)
-    }
-
-    /// Takes a slot for the next instance of a metric.
-    pub(crate) fn instance(&mut self, series: Series) -> Option<Slot> {
-        let row = self.metric(series.metric)?;
-        let instance = row.instances;
-        row.instances = instance.saturating_add(1);
-        let slot = self.push_series(series.metric, Series { instance, ..series })?;
-        self.enter(Key::Raw, series.raw_hash, slot);
-        self.enter(Key::Identity, series.identity_hash, slot);
-        Some(slot)
-    }
-
-    /// Writes a value as its metric's type has it.
-    fn write(&mut self, slot: Slot, value: &str) -> Result<(), Refusal> {
-        let Some(series) = self.series(slot).copied() else { return Ok(()) };
-        let alias = series.flags & Series::ALIAS != 0;
-        let slot = if alias { Slot::from_bits(series.instance) } else { slot };
-        let kind = self.metric(series.metric).map_or(Type::DOUBLE, |m| m.desc.kind);
-        let bits = match convert(kind, value).ok_or(Refusal::Value)? {
+        let series = *row;
+        let canonical = if series.is(Series::ALIAS) { Slot::from_bits(series.instance) } else { slot };
+        let Some(metric) = self.metric(series.metric) else { return Ok(false) };
+        metric.latest = slot;
+        let bits = match convert(metric.desc.kind, value).ok_or(Refusal::Value)? {
             Value::Bits(bits) => bits,
             Value::Text => {
-                let pad = self.series(slot).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
-                self.rewrite(pad, value.as_bytes())?.pack()
+                let pad = self.series(canonical).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
+                self.rewrite(pad, value.as_bytes(), Field::SeriesValue, canonical)?.pack()
             }
         };
-        if let Some(series) = self.series(slot) {
+        if let Some(series) = self.series(canonical) {
             series.value = bits;
             series.flags |= Series::SEEN;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes the document visible that was read since the scrape began, or forgets its values if it is not `whole`.
-    pub(crate) fn commit(&mut self, source: Slot, whole: bool) {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) else { return };
-        let mut metric = row.first;
-        while let Some(row) = metric.index().and_then(|i| self.parts.metrics.get_mut(i)) {
-            let mut live = 0u32;
-            let mut slot = row.first;
-            while let Some(series) = slot.index().and_then(|i| self.parts.series.get_mut(i)) {
-                let seen = whole && series.flags & Series::SEEN != 0;
-                series.flags &= !(Series::SEEN | Series::LIVE);
-                if seen {
+    ///
+    /// Says whether there are series that were not met for so long that they are [to be evicted](Self::evict).
+    pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
+        let (mut metric, bin, gone) = (row.first, row.bin, row.gone);
+        let (mut fresh, mut lost, mut old) = (Slot::NONE, false, self.settle(bin, whole).1);
+        while let Some(next) = self.metric(metric).map(|row| row.next) {
+            let (live, has_old) = self.settle(metric, whole);
+            old |= has_old;
+            let keeps_names = self.book.compat == Compat::V60;
+            let Some(row) = self.metric(metric) else { break };
+            row.live = live;
+            if whole && live > 0 && !gone && !row.is(Metric::LISTED) {
+                row.link = core::mem::replace(&mut fresh, metric);
+            } else if whole && live == 0 && !keeps_names && row.is(Metric::LISTED) {
+                row.flags &= !Metric::LISTED;
+                lost = true;
+            }
+            metric = next;
+        }
+        if lost {
+            self.unlist();
+        }
+        self.list(fresh);
+        old
+    }
+
+    /// Ends a document for the series of one metric: how many have a value now, and whether some are old.
+    fn settle(&mut self, metric: Slot, whole: bool) -> (u32, bool) {
+        let (mut live, mut old) = (0u32, false);
+        let Some(row) = self.metric(metric) else { return (0, false) };
+        // One value has no name to come back by, and costs one slot.
+        let stays = row.desc.indom == InDom::NULL && !row.is_bin();
+        let mut slot = row.first;
+        while let Some(series) = self.series(slot) {
+            let seen = series.is(Series::SEEN);
+            series.flags &= !(Series::SEEN | Series::LIVE);
+            if seen {
+                series.flags &= !Series::MISSES;
+                if whole {
                     series.flags |= Series::LIVE;
                     live = live.saturating_add(1);
                 }
-                slot = series.next;
+            } else if whole && !stays && !series.is_old() {
+                series.flags = series.flags.wrapping_add(Series::MISS);
             }
-            row.live = live;
-            metric = row.next;
+            old |= series.is_old();
+            slot = series.next;
         }
+        (live, old)
     }
 }
 
-impl Series {
-    /// Its label set, as exposed.
-    pub(crate) fn labels<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
-        if self.flags & Self::NAMED != 0 || self.labels == 0 {
-            return LabelSet::stored("");
-        }
-        // The braces close what was sent.
-        let end = self.raw.at.saturating_add(self.raw.len).saturating_sub(1);
-        let span = Span { at: end.saturating_sub(self.labels), len: self.labels };
-        LabelSet::stored(span.str_of(text))
-    }
-}
-
-/// How the instances of a metric are named.
-pub(crate) const fn style(verbatim: bool) -> instance::Style {
-    if verbatim { instance::Style::Verbatim } else { instance::Style::Prefixed }
-}
-
-enum Value {
+/// A value as its metric's type has it.
+pub(crate) enum Value {
     Bits(u64),
     Text,
 }
@@ -430,7 +251,7 @@ enum Value {
 /// The 64 bits of a value as sent, or `None` where it is not one of its type.
 ///
 /// An integer may be sent as a number with a fraction of zero or an exponent: some exporters have only floats.
-fn convert(kind: Type, value: &str) -> Option<Value> {
+pub(crate) fn convert(kind: Type, value: &str) -> Option<Value> {
     let bytes = value.as_bytes();
     let signed = || number::signed(bytes).or_else(|| whole(number::parse(bytes)?));
     let bits = match kind {

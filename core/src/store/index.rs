@@ -1,6 +1,6 @@
-//! An open-addressing hash index whose entries name series and metrics in four ways.
+//! An open-addressing hash index whose entries name records in five ways.
 //!
-//! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free. Nothing is ever taken out.
+//! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free, and [`GONE`] was taken out.
 
 use super::record::Slot;
 
@@ -16,6 +16,17 @@ pub(crate) enum Key {
     Name = 2,
     /// A metric, by its PMID.
     Pmid = 3,
+    /// An instance that vanished, by its metric and name.
+    Past = 4,
+}
+
+/// An entry that was taken out: what lies behind it is still looked for.
+const GONE: u32 = u32::MAX;
+/// The bits of a key.
+const KEY: u32 = 7;
+
+const fn entry_of(key: Key, slot: Slot) -> u32 {
+    slot.bits() << 3 | key as u32
 }
 
 /// The slot entered under `key` and `hash` that `is` the one looked for.
@@ -27,8 +38,8 @@ pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) 
         if entry == 0 {
             return None;
         }
-        let slot = Slot::from_bits(entry >> 2);
-        if entry & 3 == key as u32 && is(slot) {
+        let slot = Slot::from_bits(entry >> 3);
+        if entry & KEY == key as u32 && is(slot) {
             return Some(slot);
         }
         at = at.wrapping_add(1) & mask;
@@ -36,20 +47,36 @@ pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) 
     None
 }
 
-/// Enters `slot` under `key` and `hash`; false when there is no free entry.
-pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> bool {
-    let Some(mask) = index.len().checked_sub(1) else { return false };
+/// Enters `slot` under `key` and `hash`; how many free entries that took, or `None` where there is none.
+pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> Option<usize> {
+    let mask = index.len().checked_sub(1)?;
+    let mut at = usize::try_from(hash).unwrap_or(0) & mask;
+    for _ in 0..=mask {
+        let entry = index.get_mut(at)?;
+        if *entry == 0 || *entry == GONE {
+            let taken = usize::from(*entry == 0);
+            *entry = entry_of(key, slot);
+            return Some(taken);
+        }
+        at = at.wrapping_add(1) & mask;
+    }
+    None
+}
+
+/// Takes out what was entered as this.
+pub(crate) fn remove(index: &mut [u32], key: Key, hash: u32, slot: Slot) {
+    let Some(mask) = index.len().checked_sub(1) else { return };
     let mut at = usize::try_from(hash).unwrap_or(0) & mask;
     for _ in 0..=mask {
         match index.get_mut(at) {
-            Some(entry) if *entry == 0 => {
-                *entry = slot.bits() << 2 | key as u32;
-                return true;
+            Some(entry) if *entry == entry_of(key, slot) => {
+                *entry = GONE;
+                return;
             }
-            _ => at = at.wrapping_add(1) & mask,
+            Some(entry) if *entry != 0 => at = at.wrapping_add(1) & mask,
+            _ => return,
         }
     }
-    false
 }
 
 /// A hash of `bytes`, eight at a time, for tables whose `seed` an attacker does not know.
@@ -89,14 +116,27 @@ mod tests {
     fn what_was_entered_is_found_and_nothing_else() {
         let mut index = [0; 8];
         for i in 0..8 {
-            assert!(enter(&mut index, Key::Name, 3, Slot::of(i)));
+            assert_eq!(enter(&mut index, Key::Name, 3, Slot::of(i)), Some(1));
         }
-        assert!(!enter(&mut index, Key::Name, 3, Slot::of(8)));
+        assert_eq!(enter(&mut index, Key::Name, 3, Slot::of(8)), None);
         for i in 0..8 {
             assert_eq!(find(&index, Key::Name, 3, |s| s == Slot::of(i)), Some(Slot::of(i)));
         }
         assert_eq!(find(&index, Key::Raw, 3, |_| true), None);
         assert_eq!(find(&[], Key::Raw, 3, |_| true), None);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_not_found_and_hides_nothing() {
+        let mut index = [0; 8];
+        for i in 0..3 {
+            enter(&mut index, Key::Raw, 3, Slot::of(i));
+        }
+        remove(&mut index, Key::Raw, 3, Slot::of(1));
+        remove(&mut index, Key::Raw, 3, Slot::of(7));
+        assert_eq!(find(&index, Key::Raw, 3, |s| s == Slot::of(1)), None);
+        assert_eq!(find(&index, Key::Raw, 3, |s| s == Slot::of(2)), Some(Slot::of(2)));
+        assert_eq!(enter(&mut index, Key::Raw, 3, Slot::of(4)), Some(0));
     }
 
     #[test]

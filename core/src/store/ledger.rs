@@ -4,21 +4,82 @@
 
 use super::{
     index::{self, Key},
-    record::{Metric, Pad, Series, Slot, Span},
+    record::{Metric, Pad, Past, Series, Slot, Span},
     storage::{Full, Parts, Region},
 };
-use crate::mapping::Put;
+use crate::mapping::Compat;
 
 /// How much of each region is in use, and what the tables need to know beside their records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Book {
     pub(crate) seed: u64,
+    pub(crate) domain: u16,
+    pub(crate) compat: Compat,
     pub(crate) sources: usize,
+    /// The sources before this one are all settled.
+    pub(crate) settled: usize,
     pub(crate) metrics: usize,
+    /// Slots of series that were ever used, and the free ones among them.
     pub(crate) series: usize,
+    pub(crate) free_series: Slot,
+    pub(crate) freed_series: usize,
+    /// The same of vanished instances.
+    pub(crate) past: usize,
+    pub(crate) free_past: Slot,
+    pub(crate) freed_past: usize,
+    /// Entries of the index that are not free, those taken out among them.
     pub(crate) entries: usize,
     pub(crate) text: usize,
+    /// Bytes of text that nobody needs.
+    pub(crate) garbage: usize,
+    /// How many names are listed, in order.
+    pub(crate) names: usize,
+    /// How often names came or went.
+    pub(crate) names_epoch: u64,
+    /// The last number that a source or a further cluster got.
+    pub(crate) cluster: u16,
+    /// The labels of the domain, whose text the root of all names is in.
+    pub(crate) domain_labels: Span,
+    /// The labels of the whole store.
+    pub(crate) context_labels: Span,
 }
+
+impl Book {
+    pub(crate) const fn new(domain: u16, seed: u64) -> Self {
+        Self {
+            seed,
+            domain,
+            compat: Compat::V72,
+            sources: 0,
+            settled: 0,
+            metrics: 0,
+            series: 0,
+            free_series: Slot::NONE,
+            freed_series: 0,
+            past: 0,
+            free_past: Slot::NONE,
+            freed_past: 0,
+            entries: 0,
+            text: 0,
+            garbage: 0,
+            names: 0,
+            names_epoch: 0,
+            cluster: 0,
+            domain_labels: Span::EMPTY,
+            context_labels: Span::EMPTY,
+        }
+    }
+
+    /// The root of all names: `agent="ROOT"` without what is around it.
+    pub(crate) const fn root(&self) -> Span {
+        Span {
+            at: self.domain_labels.at.saturating_add(ROOT_BEGINS),
+            len: self.domain_labels.len.saturating_sub(ROOT_BEGINS + 1),
+        }
+    }
+}
+
+const ROOT_BEGINS: u32 = 7;
 
 /// The store's memory and book, to be changed.
 #[derive(Debug)]
@@ -36,122 +97,96 @@ impl Ledger<'_> {
         self.parts.metrics.get_mut(slot.index()?)
     }
 
+    pub(crate) fn past(&mut self, slot: Slot) -> Option<&mut Past> {
+        self.parts.past.get_mut(slot.index()?)
+    }
+
     /// Room for that many more records, or what is full. Text is asked for in bytes.
     pub(crate) fn reserve(&self, metrics: usize, series: usize, text: usize) -> Result<(), Full> {
         let fits =
             |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
         let entries = metrics.saturating_add(series).saturating_mul(2);
-        let three_quarters = (self.parts.index.len() / 4).saturating_mul(3);
         if !fits(self.book.metrics, metrics, self.parts.metrics.len()) {
             return Err(Full(Region::Metrics));
         }
-        if !fits(self.book.series, series, self.parts.series.len()) {
+        let used = self.book.series.saturating_sub(self.book.freed_series);
+        if !fits(used, series, self.parts.series.len()) {
             return Err(Full(Region::Series));
         }
-        if !fits(self.book.text, text, self.parts.text.len()) || self.parts.text.len() > Span::CEILING {
+        if !fits(self.book.text, text.saturating_add(HEADS), self.parts.text.len()) {
             return Err(Full(Region::Text));
         }
-        if entries > 0 && !fits(self.book.entries, entries, three_quarters) {
-            return Err(Full(Region::Index));
+        self.reserve_entries(entries)
+    }
+
+    /// Room for that many more entries of the index.
+    pub(crate) fn reserve_entries(&self, entries: usize) -> Result<(), Full> {
+        let three_quarters = (self.parts.index.len() / 4).saturating_mul(3);
+        let fits = self.book.entries.checked_add(entries).is_some_and(|need| need <= three_quarters);
+        if entries == 0 || fits { Ok(()) } else { Err(Full(Region::Index)) }
+    }
+
+    /// The slot that the next series gets.
+    pub(crate) fn next_series(&self) -> Slot {
+        match self.book.free_series {
+            Slot::NONE => Slot::of(self.book.series),
+            free => free,
         }
-        Ok(())
     }
 
-    /// Writes pieces behind the text in use, without using it up: returns how long they are.
-    ///
-    /// `write` is given the text in use, which the pieces may come from.
-    pub(crate) fn draft(
-        &mut self,
-        from: usize,
-        write: &mut dyn FnMut(&[u8], Put<'_>),
-    ) -> Result<usize, Full> {
-        let full = Full(Region::Text);
-        let (used, free) = self.parts.text.split_at_mut_checked(self.book.text).ok_or(full)?;
-        let mut slots = free.get_mut(from..).ok_or(full)?.iter_mut();
-        let (mut len, mut fits) = (0usize, true);
-        write(used, &mut |bytes: &[u8]| {
-            for &byte in bytes {
-                match slots.next() {
-                    Some(slot) => *slot = byte,
-                    None => fits = false,
-                }
-            }
-            len = len.saturating_add(bytes.len());
-        });
-        if fits { Ok(len) } else { Err(full) }
-    }
-
-    /// The text drafted last, `from` bytes behind the text in use.
-    pub(crate) fn drafted(&self, from: usize, len: usize) -> &[u8] {
-        let start = self.book.text.saturating_add(from);
-        self.parts.text.get(start..).and_then(|t| t.get(..len)).unwrap_or_default()
-    }
-
-    /// Makes the next `len` bytes of text, drafted or not, a span.
-    pub(crate) fn keep(&mut self, len: usize) -> Result<Span, Full> {
-        let full = Full(Region::Text);
-        let end = self.book.text.checked_add(len).ok_or(full)?;
-        if end > self.parts.text.len() {
-            return Err(full);
+    /// Takes [the next slot](Self::next_series) for a series.
+    pub(crate) fn take_series(&mut self, series: Series) -> Option<Slot> {
+        let slot = self.next_series();
+        let row = self.parts.series.get_mut(slot.index()?)?;
+        let free = core::mem::replace(row, series).next;
+        if self.book.free_series == Slot::NONE {
+            self.book.series = self.book.series.saturating_add(1);
+        } else {
+            self.book.free_series = free;
+            self.book.freed_series = self.book.freed_series.saturating_sub(1);
         }
-        let span = Span {
-            at: u32::try_from(self.book.text).map_err(|_| full)?,
-            len: u32::try_from(len).map_err(|_| full)?,
-        };
-        self.book.text = end;
-        Ok(span)
+        Some(slot)
     }
 
-    /// Copies `bytes` into the text.
-    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Result<Span, Full> {
-        let len = self.draft(0, &mut |_, put| put(bytes))?;
-        self.keep(len)
-    }
-
-    /// Puts `bytes` in `pad`'s place where they fit, and elsewhere with twice the room where not.
-    pub(crate) fn rewrite(&mut self, pad: Pad, bytes: &[u8]) -> Result<Pad, Full> {
-        let full = Full(Region::Text);
-        let len = u32::try_from(bytes.len()).ok().filter(|&len| len <= Pad::MAX).ok_or(full)?;
-        let mut pad = pad;
-        if len > pad.room {
-            let room = len.max(8).checked_next_power_of_two().ok_or(full)?;
-            let span = self.keep(usize::try_from(room).map_err(|_| full)?)?;
-            pad = Pad { span, room };
-        }
-        pad.span.len = len;
-        let at = usize::try_from(pad.span.at).map_err(|_| full)?;
-        for (to, from) in self.parts.text.iter_mut().skip(at).zip(bytes) {
-            *to = *from;
-        }
-        Ok(pad)
-    }
-
-    /// Takes the next slot for a series of `metric` and appends it to the metric's list.
-    pub(crate) fn push_series(&mut self, metric: Slot, series: Series) -> Option<Slot> {
-        let slot = Slot::of(self.book.series);
-        *self.parts.series.get_mut(self.book.series)? = series;
-        self.book.series = self.book.series.saturating_add(1);
-        let row = self.metric(metric)?;
-        let last = row.last;
-        row.last = slot;
+    /// Appends a series to the list of a metric.
+    pub(crate) fn append_series(&mut self, metric: Slot, slot: Slot) {
+        let Some(row) = self.metric(metric) else { return };
+        let last = core::mem::replace(&mut row.last, slot);
         if last == Slot::NONE {
             row.first = slot;
         } else if let Some(last) = self.series(last) {
             last.next = slot;
         }
-        Some(slot)
     }
 
-    /// Takes the next slot for a metric, appends it to its source's list, and puts its name in order.
+    /// Frees the slot of a series that hangs on nothing any more, with its texts and its entries in the index.
+    pub(crate) fn free_series(&mut self, slot: Slot) {
+        let free = self.book.free_series;
+        let Some(row) = self.series(slot) else { return };
+        let series = core::mem::replace(row, Series { next: free, ..Series::EMPTY });
+        self.book.free_series = slot;
+        self.book.freed_series = self.book.freed_series.saturating_add(1);
+        index::remove(self.parts.index, Key::Raw, series.raw_hash, slot);
+        if series.is_instance() {
+            index::remove(self.parts.index, Key::Identity, series.identity_hash, slot);
+            let pad = Pad::unpack(series.value);
+            let is_text =
+                series.metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.is_text());
+            if is_text && pad.room > 0 {
+                self.release(pad.span.at, pad.room);
+            }
+        }
+        if series.is(Series::FILTERED) {
+            self.release(series.labels.at, series.labels.len);
+        }
+        self.release(series.raw.at, series.raw.len);
+    }
+
+    /// Takes the next slot for a metric and appends it to its source's list; it has no name in the name space yet.
     pub(crate) fn push_metric(&mut self, metric: Metric) -> Option<Slot> {
         let slot = Slot::of(self.book.metrics);
-        let at = self.name_position(metric.name.of(self.parts.text));
         *self.parts.metrics.get_mut(self.book.metrics)? = metric;
         self.book.metrics = self.book.metrics.saturating_add(1);
-        let mut carried = slot;
-        for row in self.parts.metrics.iter_mut().take(self.book.metrics).skip(at) {
-            carried = core::mem::replace(&mut row.ordered, carried);
-        }
         let source = self.parts.sources.get_mut(metric.source.index()?)?;
         let last = core::mem::replace(&mut source.last, slot);
         if last == Slot::NONE {
@@ -165,45 +200,54 @@ impl Ledger<'_> {
         Some(slot)
     }
 
-    /// How many names come before `name`.
-    fn name_position(&self, name: &[u8]) -> usize {
-        let rows = self.parts.metrics.get(..self.book.metrics).unwrap_or_default();
-        let text = &*self.parts.text;
-        rows.partition_point(|row| {
-            let other = row.ordered.index().and_then(|i| rows.get(i));
-            other.is_some_and(|m| m.name.of(text) < name)
-        })
-    }
-
     pub(crate) fn enter(&mut self, key: Key, hash: u32, slot: Slot) {
-        // `reserve` made the room.
-        if index::enter(self.parts.index, key, hash, slot) {
-            self.book.entries = self.book.entries.saturating_add(1);
-        }
+        // There is room: `reserve` made it.
+        let taken = index::enter(self.parts.index, key, hash, slot).unwrap_or_default();
+        self.book.entries = self.book.entries.saturating_add(taken);
     }
 
-    /// Makes the index anew from the records, after it has grown.
+    /// Makes the index anew from the records, after it has grown or when too much was taken out.
     pub(crate) fn reindex(&mut self) {
         self.parts.index.fill(0);
         self.book.entries = 0;
         for i in 0..self.book.metrics {
             let Some(metric) = self.parts.metrics.get(i) else { break };
+            if metric.is_bin() {
+                continue;
+            }
             let (hash, pmid) = (metric.name_hash, metric.desc.pmid);
             self.enter(Key::Name, hash, Slot::of(i));
             self.enter(Key::Pmid, index::hash_word(self.book.seed, pmid.to_bits().into()), Slot::of(i));
         }
         for i in 0..self.book.series {
-            let Some(series) = self.parts.series.get(i) else { break };
-            let (raw, identity, flags) = (series.raw_hash, series.identity_hash, series.flags);
-            self.enter(Key::Raw, raw, Slot::of(i));
-            if flags & Series::ALIAS == 0 {
-                self.enter(Key::Identity, identity, Slot::of(i));
+            let Some(series) = self.parts.series.get(i).copied() else { break };
+            if series.source != 0 {
+                self.enter(Key::Raw, series.raw_hash, Slot::of(i));
+            }
+            if series.is_instance() {
+                self.enter(Key::Identity, series.identity_hash, Slot::of(i));
             }
         }
+        for i in 0..self.book.past {
+            let Some(past) = self.parts.past.get(i).copied().filter(|p| p.metric != Slot::NONE) else {
+                continue;
+            };
+            self.enter(Key::Past, self.past_hash(&past), Slot::of(i));
+        }
+    }
+
+    /// How many entries of the index would be left if it were made anew.
+    pub(crate) fn entries_needed(&self) -> usize {
+        let twice = self.book.metrics.saturating_add(self.book.series).saturating_sub(self.book.freed_series);
+        twice.saturating_mul(2).saturating_add(self.book.past.saturating_sub(self.book.freed_past))
+    }
+
+    pub(crate) fn past_hash(&self, past: &Past) -> u32 {
+        let metric = past.metric.index().and_then(|i| self.parts.metrics.get(i));
+        let name_hash = metric.map_or(0, |m| m.name_hash);
+        index::hash(self.book.seed ^ u64::from(name_hash), past.name.of(self.parts.text))
     }
 }
 
-impl Span {
-    /// Text that 32 bits can point into.
-    const CEILING: usize = u32::MAX as usize;
-}
+/// What chunks of text take for themselves, in one operation.
+const HEADS: usize = 64;

@@ -4,30 +4,46 @@
 //! [`Store::commit`]; what has no room is refused, counted ([`Store::refused`]), and costs nothing else.
 //! Roles read it through a [`View`].
 
+mod identity;
 mod import;
 mod index;
 mod ledger;
+mod meet;
+mod names;
 mod own;
+mod past;
 mod record;
 mod storage;
+mod text;
 mod view;
 
 pub use import::Refusal;
 pub use own::{Declaration, MetricId, Published};
-pub use record::{Metric, Series, Slot, Source, Span};
+pub use past::Known;
+pub use record::{Metric, Past, Series, Slot, Source, Span};
 pub use storage::{Fixed, Full, Lent, Parts, Region, Storage};
 pub use view::View;
 
 use crate::{
     exposition::{Sample, Tail},
-    mapping::{family::Family, pcpline::PcpLine},
+    mapping::{Compat, Family, PcpLine, Rules},
+    pcp::Pmid,
+    time::Instant,
 };
+use identity::LAST_CLUSTER;
 use ledger::{Book, Ledger};
-use view::Texts;
+use text::Field;
 
 /// A source, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceId(pub(crate) Slot);
+
+impl SourceId {
+    /// How many sources were added before it.
+    pub fn place(self) -> usize {
+        self.0.index().unwrap_or_default()
+    }
+}
 
 /// Which request a scrape must follow to be fresh enough for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -38,9 +54,9 @@ pub struct Ticket(u64);
 pub struct Store<S> {
     storage: S,
     book: Book,
-    domain: u16,
-    texts: Texts,
     ticket: u64,
+    /// A source may have come to be wanted since the host asked for those.
+    stirred: bool,
     refused: [u64; Region::COUNT],
 }
 
@@ -49,9 +65,18 @@ impl<S: Storage> Store<S> {
     ///
     /// Where peers may send hostile names, `seed` is a number that they cannot know.
     pub const fn new(storage: S, domain: u16, seed: u64) -> Self {
-        let book = Book { seed, sources: 0, metrics: 0, series: 0, entries: 0, text: 0 };
-        let texts = Texts { root: Span::EMPTY, context: Span::EMPTY, domain: Span::EMPTY };
-        Self { storage, book, domain, texts, ticket: 0, refused: [0; Region::COUNT] }
+        Self {
+            storage,
+            book: Book::new(domain, seed),
+            ticket: 0,
+            stirred: false,
+            refused: [0; Region::COUNT],
+        }
+    }
+
+    /// The rules of this version of PCP hold, from before the first source on.
+    pub const fn set_compat(&mut self, compat: Compat) {
+        self.book.compat = compat;
     }
 
     /// The storage, to ask how large it is.
@@ -61,7 +86,7 @@ impl<S: Storage> Store<S> {
 
     /// The domain of the metrics.
     pub const fn domain(&self) -> u16 {
-        self.domain
+        self.book.domain
     }
 
     /// How often something was refused because that region was full.
@@ -77,57 +102,136 @@ impl<S: Storage> Store<S> {
     /// Names the root of the metrics' names, once, before the first source. It is the domain's label `agent`, too.
     pub fn set_root(&mut self, root: &str) -> Result<(), Full> {
         let parts = [b"agent=\"", root.as_bytes(), b"\""];
-        let span = self.growing(|ledger| {
+        self.book.domain_labels = self.growing(|ledger| {
             let len = ledger.draft(0, &mut |_, put| parts.iter().for_each(|part| put(part)))?;
-            ledger.keep(len)
+            ledger.keep(len, Field::Domain, Slot::NONE)
         })?;
-        self.texts.domain = span;
-        self.texts.root = Span { at: span.at.saturating_add(7), len: span.len.saturating_sub(8) };
         Ok(())
     }
 
     /// Gives the labels that all metrics have, as exposition text (`hostname="h"`).
     pub fn set_context(&mut self, labels: &str) -> Result<(), Full> {
-        self.texts.context = self.growing(|ledger| ledger.copy(labels.as_bytes()))?;
+        self.book.context_labels =
+            self.growing(|ledger| ledger.copy(labels.as_bytes(), Field::Context, Slot::NONE))?;
         Ok(())
     }
 
-    /// Adds a source, whose metrics are to be `root.name.*` with PMIDs of `cluster`.
+    /// Adds a source, whose metrics are to be `root.name.*`, and PMIDs of its cluster: the one that it had before,
+    /// or the next number.
     ///
     /// `labels` are those of the source itself, as exposition text.
-    pub fn add_source(&mut self, name: &str, labels: &str, cluster: u16) -> Result<SourceId, Full> {
+    pub fn add_source(&mut self, name: &str, labels: &str, cluster: Option<u16>) -> Result<SourceId, Full> {
+        self.stirred = true;
         self.growing(|ledger| {
+            let full = Full(Region::Sources);
+            let next = ledger.book.cluster.checked_add(1).filter(|next| *next <= LAST_CLUSTER);
+            let cluster = cluster.or(next).ok_or(full)?;
             if ledger.book.sources >= ledger.parts.sources.len() {
-                return Err(Full(Region::Sources));
+                return Err(full);
             }
             ledger.reserve(0, 0, name.len().saturating_add(labels.len()))?;
+            let at = ledger.book.sources;
+            let slot = Slot::of(at);
             let source = Source {
-                name: ledger.copy(name.as_bytes())?,
-                labels: ledger.copy(labels.as_bytes())?,
+                name: ledger.copy(name.as_bytes(), Field::SourceName, slot)?,
+                labels: ledger.copy(labels.as_bytes(), Field::SourceLabels, slot)?,
                 cluster,
+                filling: cluster,
                 ..Source::EMPTY
             };
-            let at = ledger.book.sources;
-            *ledger.parts.sources.get_mut(at).ok_or(Full(Region::Sources))? = source;
+            *ledger.parts.sources.get_mut(at).ok_or(full)? = source;
             ledger.book.sources = at.saturating_add(1);
-            Ok(SourceId(Slot::of(at)))
+            if cluster <= LAST_CLUSTER {
+                ledger.book.cluster = ledger.book.cluster.max(cluster);
+            }
+            Ok(SourceId(slot))
         })
     }
 
-    /// The source is no longer there: nobody waits for it, and its values are forgotten.
-    pub fn retire(&mut self, source: SourceId) {
-        self.commit(source, false);
+    /// Gives a source other labels.
+    pub fn set_labels(&mut self, source: SourceId, labels: &str) -> Result<(), Full> {
+        self.growing(|ledger| {
+            let span = ledger.copy(labels.as_bytes(), Field::SourceLabels, source.0)?;
+            let row = source.0.index().and_then(|i| ledger.parts.sources.get_mut(i));
+            let before =
+                row.ok_or(Full(Region::Sources)).map(|row| core::mem::replace(&mut row.labels, span))?;
+            ledger.release(before.at, before.len);
+            Ok(())
+        })
+    }
+
+    /// Numbers up to this one are somebody's, who may come back.
+    pub fn reserve_clusters(&mut self, last: u16) {
+        self.book.cluster = self.book.cluster.max(last.min(LAST_CLUSTER));
+    }
+
+    /// A source had this further cluster before; to be told in the order of clusters.
+    pub fn remember_cluster(&mut self, source: SourceId, cluster: u16) {
+        self.reserve_clusters(cluster);
         if let Some(row) = self.source_mut(source) {
-            row.gone = true;
+            (row.filling, row.items) = (cluster, 0);
         }
     }
 
-    /// The source is there again, and wants a scrape before names are answered.
+    /// A metric had this PMID before, by its name below its source. False where either is somebody else's.
+    pub fn remember_metric(
+        &mut self,
+        source: SourceId,
+        cluster: u16,
+        item: u16,
+        name: &str,
+    ) -> Result<bool, Full> {
+        self.growing(|ledger| ledger.remember_metric(source.0, cluster, item, name))
+    }
+
+    /// An instance of a remembered metric had this id before, by its name without the id that may stand in front.
+    /// False where there is no such metric.
+    pub fn remember_instance(
+        &mut self,
+        (cluster, item): (u16, u16),
+        id: u32,
+        prefixed: bool,
+        name: &str,
+    ) -> Result<bool, Full> {
+        let Some(pmid) = Pmid::new(self.book.domain, cluster, item) else { return Ok(false) };
+        self.growing(|ledger| ledger.remember_instance(pmid, id, prefixed, name))
+    }
+
+    /// Tells what has got an id since the last call; to be called after each [`commit`](Self::commit).
+    pub fn unsaved(&mut self, source: SourceId, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+        self.growing(|ledger| ledger.unsaved(source.0, tell))
+    }
+
+    /// The configuration of a source has changed: its lines are read as if for the first time. Ids stay.
+    ///
+    /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
+    pub fn relearn(&mut self, source: SourceId) {
+        self.ledger().age(source.0);
+        // What has no room to be remembered stays, under the old rules.
+        let _ = self.growing(|ledger| ledger.evict(source.0));
+    }
+
+    /// The source is no longer there: nobody waits for it, and its values are forgotten; its names, too, where PCP's
+    /// version has it so.
+    pub fn retire(&mut self, source: SourceId) {
+        self.commit(source, false, Instant::NEVER);
+        if let Some(row) = self.source_mut(source) {
+            row.gone = true;
+        }
+        if self.book.compat != Compat::V60 {
+            self.ledger().unlist_all(source.0);
+        }
+    }
+
+    /// The source is there again, or is another, and wants a scrape before names are answered.
     pub fn revive(&mut self, source: SourceId) {
         if let Some(row) = self.source_mut(source) {
             row.gone = false;
             row.finished = 0;
+            row.holds_until = Instant::START;
         }
+        self.book.settled = self.book.settled.min(source.place());
+        self.stirred = true;
     }
 
     /// A ticket for a request that came just now.
@@ -136,11 +240,20 @@ impl<S: Storage> Store<S> {
         Ticket(self.ticket)
     }
 
-    /// A request wants values of `source` that are no older than its ticket.
-    pub fn want(&mut self, source: SourceId, ticket: Ticket) {
-        if let Some(row) = self.source_mut(source) {
+    /// A request wants values of `source` that are no older than its ticket, or what it [holds](Self::commit) at `now`.
+    pub fn want(&mut self, source: SourceId, ticket: Ticket, now: Instant) {
+        let Some(row) = self.source_mut(source) else { return };
+        if now < row.holds_until {
+            row.finished = row.finished.max(ticket.0);
+        } else {
             row.wanted = row.wanted.max(ticket.0);
+            self.stirred = true;
         }
+    }
+
+    /// Whether a source may have come to be wanted since this was asked last: if not, nobody need go through them.
+    pub const fn has_stirred(&mut self) -> bool {
+        core::mem::replace(&mut self.stirred, false)
     }
 
     /// The next source at or after place `from` that a request waits for, or that was never scraped, and that is
@@ -149,7 +262,7 @@ impl<S: Storage> Store<S> {
         let rows = self.storage.lent().sources.get(..self.book.sources)?;
         let at = rows.iter().enumerate().skip(from).find(|(_, row)| {
             let never = row.finished == 0;
-            !row.own && !row.running && !row.gone && (never || row.wanted > row.started)
+            !row.own && !row.running && !row.gone && (never || row.wanted > row.started.max(row.finished))
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
     }
@@ -165,16 +278,27 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// The scrape of `source` ended. The document becomes visible if it came whole; if not, its metrics have no values.
+    /// The scrape of `source` ended. The document becomes visible if it came whole; if not, its metrics have no values,
+    /// and no request that waits by now waits for another try.
+    ///
+    /// Until `holds_until` requests take what is there, values or none, without another scrape.
     ///
     /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
-    pub fn commit(&mut self, source: SourceId, whole: bool) {
-        self.ledger().commit(source.0, whole);
-        if let Some(row) = self.source_mut(source) {
-            row.running = false;
-            row.well = whole;
-            row.finished = row.started.max(1);
+    pub fn commit(&mut self, source: SourceId, whole: bool, holds_until: Instant) {
+        if self.ledger().commit(source.0, whole) {
+            // What has no room to be remembered stays at hand, and is tried again.
+            let _ = self.growing(|ledger| ledger.evict(source.0));
         }
+        let drawn = self.ticket;
+        let Some(row) = self.source_mut(source) else { return };
+        row.running = false;
+        row.well = whole;
+        row.finished = row.finished.max(if whole { row.started } else { drawn }).max(1);
+        row.holds_until = holds_until;
+        self.stirred |= row.wanted > row.finished;
+        let rows = self.storage.lent().sources.get(..self.book.sources).unwrap_or_default();
+        let settled = rows.iter().skip(self.book.settled).take_while(|row| row.is_settled()).count();
+        self.book.settled = self.book.settled.saturating_add(settled);
     }
 
     /// The value of the series that comes next if the document is like the one before: its slot, and where in `line`
@@ -186,19 +310,22 @@ impl<S: Storage> Store<S> {
             None => row.head,
             Some(i) => lent.series.get(i)?.after,
         };
-        let raw = lent.series.get(slot.index()?)?.raw.of(lent.text);
+        let series = lent.series.get(slot.index()?)?;
+        let raw = series.raw.of(lent.text);
         let rest = line.strip_prefix(raw)?;
-        matches!(rest.first(), Some(b' ' | b'\t')).then_some((slot, raw.len()))
+        // The slot may be another source's by now.
+        let is_ours = u32::from(series.source) == source.0.bits();
+        (is_ours && matches!(rest.first(), Some(b' ' | b'\t'))).then_some((slot, raw.len()))
     }
 
-    /// Takes the value behind a series that [`next_in`](Self::next_in) recognised.
-    pub fn again(&mut self, source: SourceId, slot: Slot, tail: &Tail<'_>) -> Result<(), Refusal> {
-        self.counting(|ledger, _, _| ledger.again(source.0, slot, tail.value))
+    /// Takes the value behind a series that [`next_in`](Self::next_in) recognised; whether anybody wants it.
+    pub fn again(&mut self, source: SourceId, slot: Slot, tail: &Tail<'_>) -> Result<bool, Refusal> {
+        self.counting(|ledger| ledger.again(source.0, slot, tail.value))
     }
 
-    /// Takes a sample.
-    pub fn set(&mut self, source: SourceId, sample: &Sample<'_>) -> Result<(), Refusal> {
-        self.counting(|ledger, domain, root| ledger.set(domain, root, source.0, sample))
+    /// Takes a sample; whether anybody wants it.
+    pub fn set(&mut self, source: SourceId, sample: &Sample<'_>, rules: &dyn Rules) -> Result<bool, Refusal> {
+        self.counting(|ledger| ledger.set(source.0, sample, rules))
     }
 
     /// Takes note of a comment line that says nothing.
@@ -213,17 +340,17 @@ impl<S: Storage> Store<S> {
 
     /// Takes note of a `# HELP` line.
     pub fn note_help(&mut self, source: SourceId, help: &str) -> Result<(), Refusal> {
-        self.counting(|ledger, _, _| Ok(ledger.note_help(source.0, help)?))
+        self.counting(|ledger| Ok(ledger.note_help(source.0, help)?))
     }
 
     /// Takes note of a `# PCP` line.
     pub fn note_pcp(&mut self, source: SourceId, line: &PcpLine<'_>) -> Result<(), Refusal> {
-        self.counting(|ledger, _, _| Ok(ledger.note_pcp(source.0, line)?))
+        self.counting(|ledger| Ok(ledger.note_pcp(source.0, line)?))
     }
 
     /// What is in the store.
     pub fn view(&self) -> View<'_> {
-        View::new(self.storage.lent(), self.book, self.texts)
+        View::new(self.storage.lent(), self.book)
     }
 
     fn source_mut(&mut self, source: SourceId) -> Option<&mut Source> {
@@ -245,21 +372,33 @@ impl<S: Storage> Store<S> {
     }
 
     /// As [`growing`](Self::growing), for what may be refused for other reasons too; counts what had no room.
-    fn counting(
+    fn counting<T>(
         &mut self,
-        mut f: impl FnMut(&mut Ledger<'_>, u16, Span) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        let (domain, root) = (self.domain, self.texts.root);
+        mut f: impl FnMut(&mut Ledger<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         loop {
-            match f(&mut self.ledger(), domain, root) {
+            match f(&mut self.ledger()) {
                 Err(Refusal::Full(region)) => self.grow(Full(region))?,
                 done => return done,
             }
         }
     }
 
+    /// Makes room in a region: first of what lies there unused, if that is much, then of more memory.
     fn grow(&mut self, full: Full) -> Result<(), Full> {
         let Full(region) = full;
+        let book = self.book;
+        match region {
+            Region::Text if book.garbage > book.text / 4 => {
+                self.ledger().compact();
+                return Ok(());
+            }
+            Region::Index if self.ledger().entries_needed() < (book.entries / 4).saturating_mul(3) => {
+                self.ledger().reindex();
+                return Ok(());
+            }
+            _ => {}
+        }
         let grown = self.storage.grow(region);
         if region == Region::Index && grown.is_ok() {
             self.ledger().reindex();

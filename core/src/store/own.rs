@@ -2,11 +2,12 @@
 
 use super::{
     SourceId, Store,
-    import::{ITEMS, indom},
+    identity::{ITEMS, indom},
     index::{self, Key},
     ledger::Ledger,
     record::{Metric, Pad, Series, Slot},
     storage::{Full, Region, Storage},
+    text::Field,
 };
 use crate::pcp::{Desc, InDom, Pmid, Semantics, Type, Units};
 
@@ -45,8 +46,7 @@ pub enum Published<'a> {
 impl<S: Storage> Store<S> {
     /// Declares a metric of `source`, with the next PMID of its cluster.
     pub fn declare(&mut self, source: SourceId, declaration: &Declaration<'_>) -> Result<MetricId, Full> {
-        let domain = self.domain;
-        self.growing(|ledger| ledger.declare(domain, source.0, declaration)).map(MetricId)
+        self.growing(|ledger| ledger.declare(source.0, declaration)).map(MetricId)
     }
 
     /// Publishes the value of a singular metric (`instance` is empty), or of one of its instances.
@@ -58,8 +58,8 @@ impl<S: Storage> Store<S> {
 }
 
 impl Ledger<'_> {
-    fn declare(&mut self, domain: u16, source: Slot, declaration: &Declaration<'_>) -> Result<Slot, Full> {
-        let full = Full(Region::Metrics);
+    fn declare(&mut self, source: Slot, declaration: &Declaration<'_>) -> Result<Slot, Full> {
+        let (full, domain) = (Full(Region::Metrics), self.book.domain);
         self.reserve(1, 0, declaration.name.len().saturating_add(declaration.help.len()))?;
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
         let (cluster, item) = (row.cluster, row.items);
@@ -78,10 +78,13 @@ impl Ledger<'_> {
             units: declaration.units,
         };
         let name_hash = index::hash(self.book.seed, declaration.name.as_bytes());
-        let name = self.copy(declaration.name.as_bytes())?;
-        let help = self.copy(declaration.help.as_bytes())?;
-        self.push_metric(Metric { desc, source, name, help, name_hash, verbatim: true, ..Metric::EMPTY })
-            .ok_or(full)
+        let slot = Slot::of(self.book.metrics);
+        let name = self.copy(declaration.name.as_bytes(), Field::MetricName, slot)?;
+        let help = self.copy(declaration.help.as_bytes(), Field::MetricHelp, slot)?;
+        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM;
+        self.push_metric(Metric { desc, source, name, help, name_hash, flags, ..Metric::EMPTY });
+        self.list(slot);
+        Ok(slot)
     }
 
     fn publish(&mut self, metric: Slot, instance: &[u8], value: Published<'_>) -> Result<(), Full> {
@@ -90,30 +93,32 @@ impl Ledger<'_> {
         let known = index::find(self.parts.index, Key::Identity, hash, |slot| {
             let series = slot.index().and_then(|i| self.parts.series.get(i));
             series.is_some_and(|s| {
-                s.metric == metric && s.flags & Series::NAMED != 0 && s.raw.of(self.parts.text) == instance
+                s.metric == metric && s.is(Series::NAMED) && s.raw.of(self.parts.text) == instance
             })
         });
         let slot = match known {
             Some(slot) => slot,
             None => {
                 self.reserve(0, 1, instance.len())?;
-                let raw = self.copy(instance)?;
+                let raw = self.copy(instance, Field::SeriesRaw, self.next_series())?;
                 let (raw_hash, identity_hash) = (hash, hash);
-                let series =
-                    Series { metric, raw, raw_hash, identity_hash, flags: Series::NAMED, ..Series::EMPTY };
-                self.instance(series).ok_or(full)?
+                let source =
+                    self.metric(metric).map_or(0, |m| u16::try_from(m.source.bits()).unwrap_or_default());
+                let flags = Series::NAMED;
+                let series = Series { metric, raw, raw_hash, identity_hash, flags, source, ..Series::EMPTY };
+                self.instance(series, None).ok_or(full)?
             }
         };
         let bits = match value {
             Published::Bits(bits) => bits,
             Published::Text(text) => {
                 let pad = self.series(slot).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
-                self.rewrite(pad, text.as_bytes())?.pack()
+                self.rewrite(pad, text.as_bytes(), Field::SeriesValue, slot)?.pack()
             }
         };
         let Some(series) = self.series(slot) else { return Ok(()) };
         series.value = bits;
-        let new = series.flags & Series::LIVE == 0;
+        let new = !series.is_live();
         series.flags |= Series::LIVE;
         if new && let Some(metric) = self.metric(metric) {
             metric.live = metric.live.saturating_add(1);

@@ -3,8 +3,10 @@
 //! Records name each other by [`Slot`]. All-zero is empty for each of them.
 
 use crate::{
-    mapping::family::Family,
+    exposition::LabelSet,
+    mapping::{family::Family, instance::Style},
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+    time::Instant,
 };
 
 /// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
@@ -130,10 +132,15 @@ impl Notes {
 pub struct Source {
     pub(crate) name: Span,
     pub(crate) labels: Span,
+    /// Its number, and its first cluster of PMIDs.
     pub(crate) cluster: u16,
+    /// The cluster that its next metric is of, and how many that has.
+    pub(crate) filling: u16,
     pub(crate) items: u16,
     pub(crate) first: Slot,
     pub(crate) last: Slot,
+    /// A row that is no metric: known lines that are no instances of their own hang on it.
+    pub(crate) bin: Slot,
     /// The series that opened the last document.
     pub(crate) head: Slot,
     /// The series last met in the document being read.
@@ -141,6 +148,8 @@ pub struct Source {
     pub(crate) wanted: u64,
     pub(crate) started: u64,
     pub(crate) finished: u64,
+    /// Until then requests take it as it is.
+    pub(crate) holds_until: Instant,
     pub(crate) running: bool,
     pub(crate) gone: bool,
     pub(crate) well: bool,
@@ -155,20 +164,28 @@ impl Source {
         name: Span::EMPTY,
         labels: Span::EMPTY,
         cluster: 0,
+        filling: 0,
         items: 0,
         first: Slot::NONE,
         last: Slot::NONE,
+        bin: Slot::NONE,
         head: Slot::NONE,
         cursor: Slot::NONE,
         wanted: 0,
         started: 0,
         finished: 0,
+        holds_until: Instant::START,
         running: false,
         gone: false,
         well: false,
         own: false,
         notes: Notes::EMPTY,
     };
+
+    /// Whether names need not wait for a first scrape of it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.finished > 0 || self.gone || self.own
+    }
 }
 
 /// A PCP metric.
@@ -179,14 +196,23 @@ pub struct Metric {
     pub(crate) name: Span,
     pub(crate) help: Span,
     pub(crate) name_hash: u32,
+    /// Its series at hand: those of the last documents.
     pub(crate) first: Slot,
     pub(crate) last: Slot,
+    /// Its instances that vanished, the latest first.
+    pub(crate) past: Slot,
+    /// The series that was written last.
+    pub(crate) latest: Slot,
     pub(crate) next: Slot,
+    /// The next name in a list that is being put in order.
+    pub(crate) link: Slot,
     /// Column of the table of names in order: the metric whose name is this row's.
     pub(crate) ordered: Slot,
+    /// The id that its next instance gets; those below `saved` were told to the host.
     pub(crate) instances: u32,
+    pub(crate) saved: u32,
     pub(crate) live: u32,
-    pub(crate) verbatim: bool,
+    pub(crate) flags: u32,
 }
 
 impl Metric {
@@ -205,12 +231,27 @@ impl Metric {
         name_hash: 0,
         first: Slot::NONE,
         last: Slot::NONE,
+        past: Slot::NONE,
+        latest: Slot::NONE,
         next: Slot::NONE,
+        link: Slot::NONE,
         ordered: Slot::NONE,
         instances: 0,
+        saved: 0,
         live: 0,
-        verbatim: false,
+        flags: 0,
     };
+
+    /// Instances are named by the one label that a PCP line means.
+    pub(crate) const VERBATIM: u32 = 1;
+    /// Its name is in the name space.
+    pub(crate) const LISTED: u32 = 2;
+    /// It was in a document: what it is, is known. Only its name and PMID are, of one that is remembered.
+    pub(crate) const MET: u32 = 4;
+    /// Its series do not all have the same label names.
+    pub(crate) const MIXED: u32 = 8;
+    /// The host was told of it.
+    pub(crate) const SAVED: u32 = 16;
 
     /// What its values are.
     pub const fn desc(&self) -> Desc {
@@ -221,50 +262,84 @@ impl Metric {
     pub const fn live(&self) -> u32 {
         self.live
     }
+
+    pub(crate) const fn is(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether it is no metric: lines hang on it that are known and no instances.
+    pub(crate) const fn is_bin(&self) -> bool {
+        self.name.len == 0
+    }
+
+    /// Whether its values are texts.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.desc.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC)
+    }
+
+    pub(crate) const fn style(&self) -> Style {
+        if self.is(Self::VERBATIM) { Style::Verbatim } else { Style::Prefixed }
+    }
 }
 
-/// One series of a metric: one instance, or another spelling of one.
+/// One series of a metric: one instance, or a line that is known and no instance of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Series {
     /// Its latest value, read by its metric's type.
     pub(crate) value: u64,
+    /// The bytes before the value, as sent.
+    pub(crate) raw: Span,
+    /// Its label set, `at` counted from `raw`; of a [filtered](Self::FILTERED) one a text of its own.
+    pub(crate) labels: Span,
+    /// How many bytes at the end of the label set are optional labels.
+    pub(crate) optional: u32,
     pub(crate) metric: Slot,
     /// Instance id, or for another spelling the slot of the series that it spells.
     pub(crate) instance: u32,
-    pub(crate) raw: Span,
-    pub(crate) labels: u32,
     pub(crate) raw_hash: u32,
     pub(crate) identity_hash: u32,
     /// The series that followed it in the last document.
     pub(crate) after: Slot,
-    /// The next series of its metric.
+    /// The next series of its metric; of a free slot the next free one.
     pub(crate) next: Slot,
-    pub(crate) flags: u32,
+    pub(crate) flags: u16,
+    /// Its source, so that bytes of one source are never taken for another's.
+    pub(crate) source: u16,
 }
 
 impl Series {
     /// An unused slot.
     pub const EMPTY: Self = Self {
         value: 0,
+        raw: Span::EMPTY,
+        labels: Span::EMPTY,
+        optional: 0,
         metric: Slot::NONE,
         instance: 0,
-        raw: Span::EMPTY,
-        labels: 0,
         raw_hash: 0,
         identity_hash: 0,
         after: Slot::NONE,
         next: Slot::NONE,
         flags: 0,
+        source: 0,
     };
 
     /// Met, with a value, in the document being read.
-    pub(crate) const SEEN: u32 = 1;
+    pub(crate) const SEEN: u16 = 1;
     /// Met, with a value, in the last whole document.
-    pub(crate) const LIVE: u32 = 2;
+    pub(crate) const LIVE: u16 = 2;
     /// Another spelling of the series in `instance`.
-    pub(crate) const ALIAS: u32 = 4;
+    pub(crate) const ALIAS: u16 = 4;
     /// `raw` is the instance name itself, given by the host and not exposed by anybody.
-    pub(crate) const NAMED: u32 = 8;
+    pub(crate) const NAMED: u16 = 8;
+    /// The configuration wants nothing of it.
+    pub(crate) const EXCLUDED: u16 = 16;
+    /// Labels were left out or are optional.
+    pub(crate) const FILTERED: u16 = 32;
+    /// One in the count of whole documents, one after the other, that it was not in.
+    pub(crate) const MISS: u16 = 1 << 8;
+    /// The bits of that count.
+    pub(crate) const MISSES: u16 = 0xff00;
 
     /// Its instance id.
     pub const fn instance(&self) -> u32 {
@@ -279,5 +354,75 @@ impl Series {
     /// Whether the last whole document held it, with a value.
     pub const fn is_live(&self) -> bool {
         self.flags & Self::LIVE != 0
+    }
+
+    pub(crate) const fn is(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether it was not in the last documents, so that it need not be at hand any more.
+    pub(crate) const fn is_old(&self) -> bool {
+        self.flags & Self::MISSES >= 2 * Self::MISS
+    }
+
+    /// Whether it is an instance of its metric, or its one value, and not just a line that is known.
+    pub(crate) const fn is_instance(&self) -> bool {
+        self.source != 0 && self.flags & (Self::ALIAS | Self::EXCLUDED) == 0
+    }
+
+    /// Its label set as exposed, optional labels last.
+    pub(crate) fn labels<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
+        LabelSet::stored(self.label_span().str_of(text))
+    }
+
+    /// The labels that make it an instance of its own.
+    pub(crate) fn identity<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
+        let span = self.label_span();
+        LabelSet::stored(Span { len: span.len.saturating_sub(self.optional), ..span }.str_of(text))
+    }
+
+    /// The optional labels.
+    pub(crate) fn optional<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
+        let span = self.label_span();
+        let at = span.at.saturating_add(span.len).saturating_sub(self.optional);
+        LabelSet::stored(Span { at, len: self.optional }.str_of(text))
+    }
+
+    fn label_span(&self) -> Span {
+        if self.is(Self::FILTERED) {
+            self.labels
+        } else {
+            Span { at: self.raw.at.saturating_add(self.labels.at), len: self.labels.len }
+        }
+    }
+}
+
+/// An instance that vanished, or is remembered from another run: its id and name, should it come back.
+#[derive(Debug, Clone, Copy)]
+pub struct Past {
+    pub(crate) metric: Slot,
+    /// The id, and [`PLAIN`](Self::PLAIN).
+    pub(crate) instance: u32,
+    pub(crate) name: Span,
+    /// The next of its metric; of a free slot the next free one.
+    pub(crate) next: Slot,
+    pub(crate) previous: Slot,
+}
+
+impl Past {
+    /// An unused slot.
+    pub const EMPTY: Self =
+        Self { metric: Slot::NONE, instance: 0, name: Span::EMPTY, next: Slot::NONE, previous: Slot::NONE };
+
+    /// Its name does not begin with its id.
+    pub(crate) const PLAIN: u32 = 1 << 31;
+
+    /// Its id.
+    pub const fn id(&self) -> u32 {
+        self.instance & !Self::PLAIN
+    }
+
+    pub(crate) const fn is_prefixed(&self) -> bool {
+        self.instance & Self::PLAIN == 0
     }
 }

@@ -1,6 +1,6 @@
 //! The memory of a store belongs to its host, which lends it for the length of one call.
 
-use super::record::{Metric, Series, Source};
+use super::record::{Metric, Past, Series, Source};
 
 /// A part of the memory that can run out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Region {
     Metrics,
     /// Slots for series.
     Series,
+    /// Slots for instances that vanished.
+    Past,
     /// The hash index over metrics and series.
     Index,
     /// Bytes of text: names, label sets, help, string values.
@@ -20,7 +22,7 @@ pub enum Region {
 
 impl Region {
     /// How many regions there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     /// As people call it.
     pub const fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Region {
             Self::Sources => "sources",
             Self::Metrics => "metrics",
             Self::Series => "series",
+            Self::Past => "vanished instances",
             Self::Index => "index entries",
             Self::Text => "bytes of text",
         }
@@ -56,6 +59,8 @@ pub struct Parts<'a> {
     pub metrics: &'a mut [Metric],
     /// Slots for series.
     pub series: &'a mut [Series],
+    /// Slots for instances that vanished.
+    pub past: &'a mut [Past],
     /// Hash index, a power of two long; new entries are zero.
     pub index: &'a mut [u32],
     /// Bytes of text.
@@ -71,6 +76,8 @@ pub struct Lent<'a> {
     pub metrics: &'a [Metric],
     /// Slots for series.
     pub series: &'a [Series],
+    /// Slots for instances that vanished.
+    pub past: &'a [Past],
     /// Hash index.
     pub index: &'a [u32],
     /// Bytes of text.
@@ -99,18 +106,26 @@ pub struct Fixed<
     const SOURCES: usize,
     const METRICS: usize,
     const SERIES: usize,
+    const PAST: usize,
     const INDEX: usize,
     const TEXT: usize,
 > {
     sources: [Source; SOURCES],
     metrics: [Metric; METRICS],
     series: [Series; SERIES],
+    past: [Past; PAST],
     index: [u32; INDEX],
     text: [u8; TEXT],
 }
 
-impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
-    Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+impl<
+    const SOURCES: usize,
+    const METRICS: usize,
+    const SERIES: usize,
+    const PAST: usize,
+    const INDEX: usize,
+    const TEXT: usize,
+> Fixed<SOURCES, METRICS, SERIES, PAST, INDEX, TEXT>
 {
     /// Empty; all bits zero, so that a `static` of it costs no flash.
     pub const fn new() -> Self {
@@ -119,28 +134,42 @@ impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDE
             sources: [Source::EMPTY; SOURCES],
             metrics: [Metric::EMPTY; METRICS],
             series: [Series::EMPTY; SERIES],
+            past: [Past::EMPTY; PAST],
             index: [0; INDEX],
             text: [0; TEXT],
         }
     }
 }
 
-impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
-    Default for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+impl<
+    const SOURCES: usize,
+    const METRICS: usize,
+    const SERIES: usize,
+    const PAST: usize,
+    const INDEX: usize,
+    const TEXT: usize,
+> Default for Fixed<SOURCES, METRICS, SERIES, PAST, INDEX, TEXT>
 {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDEX: usize, const TEXT: usize>
-    Storage for Fixed<SOURCES, METRICS, SERIES, INDEX, TEXT>
+impl<
+    const SOURCES: usize,
+    const METRICS: usize,
+    const SERIES: usize,
+    const PAST: usize,
+    const INDEX: usize,
+    const TEXT: usize,
+> Storage for Fixed<SOURCES, METRICS, SERIES, PAST, INDEX, TEXT>
 {
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             sources: &mut self.sources,
             metrics: &mut self.metrics,
             series: &mut self.series,
+            past: &mut self.past,
             index: &mut self.index,
             text: &mut self.text,
         }
@@ -151,6 +180,7 @@ impl<const SOURCES: usize, const METRICS: usize, const SERIES: usize, const INDE
             sources: &self.sources,
             metrics: &self.metrics,
             series: &self.series,
+            past: &self.past,
             index: &self.index,
             text: &self.text,
         }

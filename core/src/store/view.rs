@@ -2,15 +2,15 @@
 
 use super::{
     SourceId, Ticket,
-    import::{metric_of, style},
+    identity::metric_of,
     index::{self, Key},
     ledger::Book,
-    record::{Metric, Pad, Series, Slot, Source, Span},
+    record::{Metric, Pad, Past, Series, Slot, Source},
     storage::Lent,
 };
 use crate::{
     exposition::LabelSet,
-    mapping::{Put, instance},
+    mapping::{Compat, Put, instance},
     pcp::{InDom, Pmid},
 };
 
@@ -19,35 +19,41 @@ use crate::{
 pub struct View<'a> {
     lent: Lent<'a>,
     book: Book,
-    texts: Texts,
-}
-
-/// What is said once for the whole store.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Texts {
-    pub(super) root: Span,
-    pub(super) context: Span,
-    pub(super) domain: Span,
 }
 
 impl<'a> View<'a> {
-    pub(super) const fn new(lent: Lent<'a>, book: Book, texts: Texts) -> Self {
-        Self { lent, book, texts }
+    pub(super) const fn new(lent: Lent<'a>, book: Book) -> Self {
+        Self { lent, book }
     }
 
     /// The root of imported metrics' names.
     pub fn root(&self) -> &'a str {
-        self.texts.root.str_of(self.lent.text)
+        self.book.root().str_of(self.lent.text)
     }
 
-    /// How many metrics there are, and therefore names.
-    pub const fn metrics(&self) -> usize {
-        self.book.metrics
+    /// How many names there are.
+    pub const fn names(&self) -> usize {
+        self.book.names
     }
 
-    /// How many series there are, every spelling counted.
+    /// A number that grows when names come or go.
+    pub const fn names_epoch(&self) -> u64 {
+        self.book.names_epoch
+    }
+
+    /// How many series are at hand, every spelling counted.
     pub const fn series(&self) -> usize {
-        self.book.series
+        self.book.series.saturating_sub(self.book.freed_series)
+    }
+
+    /// How many instances vanished, and may come back with their ids.
+    pub const fn vanished(&self) -> usize {
+        self.book.past.saturating_sub(self.book.freed_past)
+    }
+
+    /// The rules of this version of PCP hold.
+    pub const fn compat(&self) -> Compat {
+        self.book.compat
     }
 
     /// The metric in `slot`.
@@ -61,7 +67,8 @@ impl<'a> View<'a> {
         let slot = index::find(self.lent.index, Key::Pmid, hash, |slot| {
             self.metric(slot).is_some_and(|m| m.desc.pmid == pmid)
         });
-        self.metric(slot?)
+        // What it is, is not known before it was met.
+        self.metric(slot?).filter(|m| m.is(Metric::MET))
     }
 
     /// The metric with this name.
@@ -70,7 +77,7 @@ impl<'a> View<'a> {
         let slot = index::find(self.lent.index, Key::Name, hash, |slot| {
             self.metric(slot).is_some_and(|m| m.name_hash == hash && m.name.of(self.lent.text) == name)
         });
-        self.metric(slot?)
+        self.metric(slot?).filter(|m| m.is(Metric::LISTED))
     }
 
     /// The metric with this instance domain.
@@ -80,13 +87,13 @@ impl<'a> View<'a> {
 
     /// The metric whose name comes at place `at` in order.
     pub fn in_order(&self, at: usize) -> Option<&'a Metric> {
-        let row = self.lent.metrics.get(..self.book.metrics)?.get(at)?;
+        let row = self.lent.metrics.get(..self.book.names)?.get(at)?;
         self.metric(row.ordered)
     }
 
     /// How many names come before `name` in order.
     pub fn position(&self, name: &[u8]) -> usize {
-        let rows = self.lent.metrics.get(..self.book.metrics).unwrap_or_default();
+        let rows = self.lent.metrics.get(..self.book.names).unwrap_or_default();
         rows.partition_point(|row| self.metric(row.ordered).is_some_and(|m| self.name(m) < name))
     }
 
@@ -110,7 +117,7 @@ impl<'a> View<'a> {
         SourceId(metric.source)
     }
 
-    /// Whether a source was scraped since that ticket was drawn, or need not be.
+    /// Whether a source was scraped since that ticket was drawn, was held as it was, or need not be scraped.
     pub fn is_fresh(&self, source: SourceId, ticket: Ticket) -> bool {
         self.source(source.0).is_none_or(|s| s.gone || s.own || s.finished >= ticket.0)
     }
@@ -122,10 +129,10 @@ impl<'a> View<'a> {
 
     /// Whether every source has been scraped at least once.
     pub fn is_settled(&self) -> bool {
-        self.sources().all(|s| s.finished > 0 || s.gone || s.own)
+        self.sources().skip(self.book.settled).all(Source::is_settled)
     }
 
-    /// The series of a metric, instances that vanished too, from `slot` on.
+    /// The series of a metric at hand, from `slot` on; those of the last documents are among them.
     pub fn series_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &'a Series)> + use<'a> {
         let rows = self.lent.series;
         let mut slot = slot;
@@ -147,18 +154,81 @@ impl<'a> View<'a> {
         self.lent.series.get(slot.index()?)
     }
 
+    /// The instances of a metric that vanished, from `slot` on.
+    pub fn past_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &'a Past)> + use<'a> {
+        let rows = self.lent.past;
+        let mut slot = slot;
+        core::iter::from_fn(move || {
+            let at = slot;
+            let past = rows.get(at.index()?)?;
+            slot = past.next;
+            Some((at, past))
+        })
+    }
+
+    /// The first instance of a metric that vanished.
+    pub const fn first_past(&self, metric: &Metric) -> Slot {
+        metric.past
+    }
+
+    /// The instance that vanished in `slot`.
+    pub fn past_at(&self, slot: Slot) -> Option<&'a Past> {
+        self.lent.past.get(slot.index()?)
+    }
+
     /// Writes the name of an instance.
     pub fn instance_name(&self, metric: &Metric, series: &Series, put: Put<'_>) {
-        if series.flags & Series::NAMED != 0 {
+        if series.is(Series::NAMED) {
             put(series.raw.of(self.lent.text));
         } else {
-            instance::write(series.instance, series.labels(self.lent.text), style(metric.verbatim), put);
+            let labels = series.identity(self.lent.text);
+            instance::write(series.instance, labels, metric.style(), self.book.compat, put);
         }
     }
 
-    /// The labels of a series, as exposed.
+    /// Writes the name of an instance that vanished.
+    pub fn past_name(&self, past: &Past, put: Put<'_>) {
+        if past.is_prefixed() {
+            instance::prefix(past.id(), put);
+        }
+        put(past.name.of(self.lent.text));
+    }
+
+    /// Whether a series comes from a document, and not from the host.
+    pub const fn is_sent(&self, series: &Series) -> bool {
+        !series.is(Series::NAMED)
+    }
+
+    /// Writes the name of an instance with its id in front, whether it is named so or not; PCP 6.0 has it as a label.
+    pub fn prefixed_name(&self, metric: &Metric, series: &Series, put: Put<'_>) {
+        let labels = series.identity(self.lent.text);
+        instance::write_prefixed(series.instance, labels, metric.style(), self.book.compat, put);
+    }
+
+    /// The labels of a series that its configuration leaves, optional ones last.
     pub fn labels(&self, series: &Series) -> LabelSet<'a> {
+        if series.is(Series::NAMED) {
+            return LabelSet::EMPTY;
+        }
         series.labels(self.lent.text)
+    }
+
+    /// Those among them that are optional.
+    pub fn optional(&self, series: &Series) -> LabelSet<'a> {
+        series.optional(self.lent.text)
+    }
+
+    /// The series of a metric that was written last.
+    pub fn latest(&self, metric: &Metric) -> Option<&'a Series> {
+        let row = |slot: Slot| self.lent.series.get(slot.index()?);
+        let same =
+            |s: &&Series| s.source != 0 && row(metric.first).is_some_and(|first| first.metric == s.metric);
+        row(metric.latest).filter(same).or_else(|| row(metric.first))
+    }
+
+    /// Whether the series of a metric do not all have the same label names.
+    pub const fn is_mixed(&self, metric: &Metric) -> bool {
+        metric.is(Metric::MIXED)
     }
 
     /// The bytes of a string value.
@@ -168,17 +238,21 @@ impl<'a> View<'a> {
 
     /// The labels of the whole store.
     pub fn context_labels(&self) -> LabelSet<'a> {
-        LabelSet::stored(self.texts.context.str_of(self.lent.text))
+        LabelSet::stored(self.book.context_labels.str_of(self.lent.text))
     }
 
     /// The labels of the store's domain.
     pub fn domain_labels(&self) -> LabelSet<'a> {
-        LabelSet::stored(self.texts.domain.str_of(self.lent.text))
+        LabelSet::stored(self.book.domain_labels.str_of(self.lent.text))
     }
 
     /// The labels of the source that has this cluster.
     pub fn cluster_labels(&self, cluster: u16) -> Option<LabelSet<'a>> {
-        let source = self.sources().find(|s| s.cluster == cluster)?;
+        let source = self.sources().find(|s| s.cluster == cluster).or_else(|| {
+            // A further cluster begins with its first metric.
+            let first = Pmid::new(self.book.domain, cluster, 0)?;
+            self.source(self.identified(first)?.source)
+        })?;
         Some(LabelSet::stored(source.labels.str_of(self.lent.text)))
     }
 

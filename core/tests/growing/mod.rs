@@ -1,12 +1,13 @@
 //! A storage of vectors that double when they are full, up to a ceiling each.
 
-use pmbridge_core::store::{Full, Lent, Metric, Parts, Region, Series, Source, Storage};
+use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage};
 
 #[derive(Debug, Default)]
 pub(crate) struct Growing {
     sources: Vec<Source>,
     metrics: Vec<Metric>,
     series: Vec<Series>,
+    past: Vec<Past>,
     index: Vec<u32>,
     text: Vec<u8>,
 }
@@ -22,13 +23,13 @@ fn doubled<T: Clone>(region: Region, vec: &mut Vec<T>, empty: &T) -> Result<(), 
 
 impl Storage for Growing {
     fn parts(&mut self) -> Parts<'_> {
-        let Self { sources, metrics, series, index, text } = self;
-        Parts { sources, metrics, series, index, text }
+        let Self { sources, metrics, series, past, index, text } = self;
+        Parts { sources, metrics, series, past, index, text }
     }
 
     fn lent(&self) -> Lent<'_> {
-        let Self { sources, metrics, series, index, text } = self;
-        Lent { sources, metrics, series, index, text }
+        let Self { sources, metrics, series, past, index, text } = self;
+        Lent { sources, metrics, series, past, index, text }
     }
 
     fn grow(&mut self, region: Region) -> Result<(), Full> {
@@ -36,6 +37,7 @@ impl Storage for Growing {
             Region::Sources => doubled(region, &mut self.sources, &Source::EMPTY),
             Region::Metrics => doubled(region, &mut self.metrics, &Metric::EMPTY),
             Region::Series => doubled(region, &mut self.series, &Series::EMPTY),
+            Region::Past => doubled(region, &mut self.past, &Past::EMPTY),
             Region::Index => doubled(region, &mut self.index, &0),
             Region::Text => doubled(region, &mut self.text, &0),
         }

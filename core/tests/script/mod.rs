@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 
 use pmbridge_core::{
+    mapping::Plain,
     pcp::{InDom, Pmid, Status},
     pdu::{
         Kind, Pmids, creds, desc, error, fetch, instance, label, pmns,
@@ -43,10 +44,9 @@ pub(crate) const DOMAIN: u16 = 144;
 pub(crate) const CPU_INDOM: u32 = 4096 + 1024;
 pub(crate) const WALL: Timestamp = Timestamp { secs: 1_700_000_000, nanos: 123_456_789 };
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2000);
-pub(crate) const SETTINGS: Settings =
-    Settings { pid: 7, announces_ready: false, patience: PATIENCE, first_patience: PATIENCE };
+pub(crate) const SETTINGS: Settings = Settings { pid: 7, announces_ready: false, patience: PATIENCE };
 
-pub(crate) type Small = Fixed<4, 16, 32, 256, 8192>;
+pub(crate) type Small = Fixed<4, 16, 32, 32, 256, 8192>;
 pub(crate) type AnAgent = Agent<1024>;
 pub(crate) type ACollector = Collector<1024, 4>;
 
@@ -67,8 +67,8 @@ pub(crate) fn store<S: Storage>(storage: S) -> (Store<S>, [SourceId; 2]) {
     let mut store = Store::new(storage, DOMAIN, 0x5eed);
     store.set_root("openmetrics").unwrap();
     store.set_context(r#"hostname="here""#).unwrap();
-    let cpu = store.add_source("cpu", r#"source="cpu",url="http://x:1/""#, 1).unwrap();
-    let other = store.add_source("other", r#"source="other""#, 2).unwrap();
+    let cpu = store.add_source("cpu", r#"source="cpu",url="http://x:1/""#, Some(1)).unwrap();
+    let other = store.add_source("other", r#"source="other""#, Some(2)).unwrap();
     (store, [cpu, other])
 }
 
@@ -81,13 +81,13 @@ pub(crate) fn scrape<S: Storage>(
 ) -> (Vec<Refused>, u64) {
     let mut refused = Vec::new();
     store.begin(source);
-    let mut document = Document::new(source, [0u8; 512]);
+    let mut document = Document::new(source, [0u8; 512], Plain);
     for piece in text.unwrap_or_default().as_bytes().chunks(piece) {
         document.feed(store, piece, &mut |r| refused.push(r));
     }
     document.finish(store, &mut |r| refused.push(r));
     let stats = *document.stats();
-    store.commit(source, text.is_some());
+    store.commit(source, text.is_some(), Instant::START);
     assert_eq!((stats.refused, stats.first_refused), (refused.len() as u64, refused.first().copied()));
     (refused, stats.samples)
 }

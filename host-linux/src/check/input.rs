@@ -3,16 +3,23 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pmbridge_core::http::{self, body::Body, request::Get, response::Head};
+use pmbridge_core::http::{
+    self,
+    body::Body,
+    request::Get,
+    response::{Head, location},
+};
 use pmbridge_core::store::Full;
 use pmbridge_core::wire::Writer;
 
 use crate::flags::Options;
+use crate::target::MOST_REDIRECTS;
+use crate::tls::{Stream, Trust};
 use crate::url::{self, Http, Url};
 
 /// Where the document is.
@@ -84,6 +91,10 @@ pub(super) enum Error {
     Connect(io::Error),
     /// The server answered with this status and no document.
     Status(u16),
+    /// The server names another place, which is no URL that can be used.
+    Redirect(url::Error),
+    /// One place after another names the next.
+    Redirects,
     /// The server does not speak HTTP as it should, or sends too much.
     Http(http::Error),
     /// The server took too long.
@@ -115,6 +126,8 @@ impl fmt::Display for Error {
             Self::Read(error) => write!(f, "cannot be read: {error}"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Status(status) => write!(f, "server answered with HTTP status {status}"),
+            Self::Redirect(error) => write!(f, "redirected to what cannot be used: {error}"),
+            Self::Redirects => write!(f, "redirected more than {MOST_REDIRECTS} times"),
             Self::Http(error) => error.fmt(f),
             Self::Timeout(time) => write!(f, "no whole answer within {time:?} (--timeout)"),
             Self::Long => f.write_str("document is longer than allowed (--max-body)"),
@@ -138,50 +151,88 @@ fn copy(from: &mut impl Read, most: u64, take: Take<'_>) -> Result<(), Error> {
     }
 }
 
-/// One exchange, which as a whole may take as long as a scrape.
+/// The document behind a URL and its redirects, which as a whole may take as long as a scrape.
 fn get(http: &Http, timeout: Duration, most: u64, take: Take<'_>) -> Result<(), Error> {
     let clock = Clock { end: Instant::now().checked_add(timeout), timeout };
-    let mut stream = connect(http, &clock)?;
-    let headers = http.authorization();
-    let get = Get { host: &http.authority, path: &http.path, headers: &headers, keep_alive: false };
+    let (trust, mut asked, mut trusted) = (Trust::default(), http.clone(), true);
+    for _ in 0..=MOST_REDIRECTS {
+        let headers = if trusted { http.authorization() } else { String::new() };
+        let Some(location) = exchange(&asked, &headers, &trust, &clock, (most, &mut *take))? else {
+            return Ok(());
+        };
+        asked = asked.join(&location).map_err(Error::Redirect)?;
+        trusted &= http.may_tell(&asked);
+    }
+    Err(Error::Redirects)
+}
+
+/// One exchange; where the document is if it is not there.
+fn exchange(
+    http: &Http,
+    headers: &str,
+    trust: &Trust,
+    clock: &Clock,
+    (most, take): (u64, Take<'_>),
+) -> Result<Option<String>, Error> {
+    let mut stream = connect(http, clock, trust)?;
+    let get = Get { host: &http.authority, path: &http.path, headers, keep_alive: false };
     let mut counter = Writer::counter();
     get.emit(&mut counter);
     let mut request = vec![0; counter.total()];
     get.emit(&mut Writer::new(&mut request));
-    stream.set_write_timeout(Some(clock.left()?)).map_err(Error::Connect)?;
     stream.write_all(&request).map_err(|error| clock.explain(error))?;
     let (mut room, mut held, mut body) = (vec![0; WINDOW], Vec::new(), None);
     loop {
-        stream.set_read_timeout(Some(clock.left()?)).map_err(Error::Connect)?;
         let len = match stream.read(&mut room) {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(clock.explain(error)),
         };
         if len == 0 {
-            return body.as_mut().map_or(Err(http::Error::Truncated), Body::end).map_err(Error::Http);
+            let whole = body.as_mut().map_or(Err(http::Error::Truncated), Body::end);
+            return if stream.was_cut() {
+                Err(http::Error::Truncated.into())
+            } else {
+                Ok(whole.map(|()| None)?)
+            };
         }
         held.extend_from_slice(room.get(..len).unwrap_or_default());
         if body.is_none() {
-            body = head(&mut held)?.map(|head| Body::new(head.body, most));
+            match head(&mut held)? {
+                Some(Answer::Document(head)) => body = Some(Body::new(head.body, most)),
+                Some(Answer::Elsewhere(location)) => return Ok(Some(location)),
+                None => {}
+            }
         }
         if let Some(body) = &mut body {
             if pass(body, &held, take)? {
-                return Ok(());
+                return Ok(None);
             }
             held.clear();
         }
     }
 }
 
+/// What the head of an answer says.
+enum Answer {
+    Document(Head),
+    Elsewhere(String),
+}
+
 /// Takes the head of the answer off what has come, once it is whole.
-fn head(held: &mut Vec<u8>) -> Result<Option<Head>, Error> {
+fn head(held: &mut Vec<u8>) -> Result<Option<Answer>, Error> {
     while let Some((head, len)) = Head::parse(held)? {
-        held.drain(..len);
         match head.status {
-            _ if head.is_informational() => {}
-            200 => return Ok(Some(head)),
-            status => return Err(Error::Status(status)),
+            200 if head.coded => return Err(http::Error::Encoding.into()),
+            301 | 302 | 303 | 307 | 308 if let Some(to) = location(held) => {
+                return Ok(Some(Answer::Elsewhere(String::from_utf8_lossy(to).into_owned())));
+            }
+            200 => {
+                held.drain(..len);
+                return Ok(Some(Answer::Document(head)));
+            }
+            status if !head.is_informational() => return Err(Error::Status(status)),
+            _ => drop(held.drain(..len)),
         }
     }
     Ok(None)
@@ -202,15 +253,50 @@ fn pass(body: &mut Body, input: &[u8], take: Take<'_>) -> Result<bool, Error> {
     }
 }
 
-fn connect(http: &Http, clock: &Clock) -> Result<TcpStream, Error> {
+fn connect<'c>(http: &Http, clock: &'c Clock, trust: &Trust) -> Result<Stream<Timed<'c>>, Error> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (http.host.as_str(), http.port).to_socket_addrs().map_err(Error::Connect)? {
         match TcpStream::connect_timeout(&address, clock.left()?) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                let stream = Timed { stream, clock };
+                let plain = !http.tls;
+                return if plain { Ok(Stream::Plain(stream)) } else { trust.wrap(stream, &http.host) }
+                    .map_err(Error::Connect);
+            }
             Err(error) => last = error,
         }
     }
     Err(if last.kind() == io::ErrorKind::TimedOut { clock.over() } else { Error::Connect(last) })
+}
+
+/// A connection that waits for nothing longer than there is time.
+struct Timed<'c> {
+    stream: TcpStream,
+    clock: &'c Clock,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        self.clock.left().map_err(|_| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(into)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// How much time there is.

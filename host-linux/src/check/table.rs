@@ -7,7 +7,7 @@ use pmbridge_core::store::{Metric, Series, View};
 
 /// Prints the table, or nothing where there is no metric.
 pub(super) fn print(out: &mut impl Write, view: View<'_>) -> io::Result<()> {
-    let metrics = (0..view.metrics()).filter_map(|at| view.in_order(at));
+    let metrics = (0..view.names()).filter_map(|at| view.in_order(at));
     let rows: Vec<_> = metrics.map(|metric| row(view, metric)).collect();
     if rows.is_empty() {
         return Ok(());
@@ -101,17 +101,19 @@ const LONGEST: usize = 120;
 mod tests {
     use super::*;
     use crate::memory::Memory;
+    use pmbridge_core::mapping::Plain;
     use pmbridge_core::role::document::Document;
     use pmbridge_core::store::Store;
+    use pmbridge_core::time::Instant;
 
     fn table(text: &str) -> String {
-        let mut store = Store::new(Memory::new(100), 144, 0);
+        let mut store = Store::new(Memory::new(100, 100), 144, 0);
         store.set_root("openmetrics").unwrap();
-        let source = store.add_source("page", "", 1).unwrap();
+        let source = store.add_source("page", "", Some(1)).unwrap();
         store.begin(source);
-        let mut document = Document::new(source, vec![0; 1000]);
+        let mut document = Document::new(source, vec![0; 1000], Plain);
         document.feed(&mut store, text.as_bytes(), &mut |refused| panic!("{refused}"));
-        store.commit(source, true);
+        store.commit(source, true, Instant::START);
         let mut out = Vec::new();
         print(&mut out, store.view()).unwrap();
         String::from_utf8(out).unwrap()

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use pmbridge_core::mapping::Compat;
+
 use super::{Format, Invocation, Options};
 
 /// One command: its row in the overview, its flags and its operands.
@@ -58,8 +60,9 @@ const TIMEOUT: Flag = Flag {
     long: "timeout",
     short: Some('t'),
     takes: Some("SECONDS"),
-    help: "How long a scrape may take as a whole (2). Metrics of a source that has not answered by then give \
-           'Try again', the others are there. pmcd itself waits 5 seconds.",
+    help: "How long a scrape may take as a whole (2), 4.4 at most, for pmcd waits 5 seconds. Metrics of a source that \
+           has not answered by then give 'Try again', the others are there. One that has sent 1M and goes on \
+           sending may take 4.4 seconds.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())
@@ -70,9 +73,33 @@ const REFRESH: Flag = Flag {
     long: "refresh",
     short: Some('R'),
     takes: Some("SECONDS"),
-    help: "How often a source that did not answer is asked again in the background (10).",
+    help: "A source that did not answer is asked again in the background after 1 second, 2, 4 and so on, up to this \
+           (10). Until it answers its metrics give 'Try again' at once.",
     set: |o, v| {
         o.refresh = seconds(v)?;
+        Ok(())
+    },
+};
+
+const MAX_AGE: Flag = Flag {
+    long: "max-age",
+    short: None,
+    takes: Some("SECONDS"),
+    help: "Answer with values up to this old instead of scraping anew (0: each fetch scrapes the sources that it names).",
+    set: |o, v| {
+        o.max_age = age(v)?;
+        Ok(())
+    },
+};
+
+const MAX_CONNECTIONS: Flag = Flag {
+    long: "max-connections",
+    short: None,
+    takes: Some("N"),
+    help: "Have at most N connections to endpoints open (as many as the limit of open files leaves room for). Beyond \
+           it idle ones are closed, and scrapes wait for one another.",
+    set: |o, v| {
+        o.limits.connections = size(v)?;
         Ok(())
     },
 };
@@ -95,6 +122,34 @@ const DEBUG: Flag = Flag {
     help: "Log what happens in detail.",
     set: |o, _| {
         o.debug = true;
+        Ok(())
+    },
+};
+
+const COMPAT: Flag = Flag {
+    long: "compat",
+    short: None,
+    takes: Some("VERSION"),
+    help: "Follow the rules of this version of PCP, 6.0 or 7.2, where its own PMDA's differ: whether names vanish, labels \
+           'instname', backslashes in instance names (that of the installed PCP, else 7.2).",
+    set: |o, v| {
+        o.compat = Some(match v.to_str() {
+            Some("6.0") => Compat::V60,
+            Some("7.2") => Compat::V72,
+            _ => return Err("6.0 or 7.2"),
+        });
+        Ok(())
+    },
+};
+
+const MAX_VANISHED: Flag = Flag {
+    long: "max-vanished",
+    short: None,
+    takes: Some("N"),
+    help: "Keep the ids of at most N instances that vanished (16M), so that they come back as who they were. Beyond it they \
+           count as series.",
+    set: |o, v| {
+        o.limits.vanished = size(v)?;
         Ok(())
     },
 };
@@ -177,6 +232,7 @@ pub(super) const PMDA: Command = Command {
         },
         TIMEOUT,
         REFRESH,
+        MAX_AGE,
         USER,
         Flag {
             long: "ready",
@@ -189,9 +245,12 @@ pub(super) const PMDA: Command = Command {
                 Ok(())
             },
         },
+        COMPAT,
         MAX_SERIES,
+        MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
+        MAX_CONNECTIONS,
         DEBUG,
     ],
     run: Invocation::Pmda,
@@ -220,6 +279,7 @@ const SERVE: Command = Command {
         NOSORT,
         TIMEOUT,
         REFRESH,
+        MAX_AGE,
         USER,
         Flag {
             long: "max-clients",
@@ -231,9 +291,12 @@ const SERVE: Command = Command {
                 Ok(())
             },
         },
+        COMPAT,
         MAX_SERIES,
+        MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
+        MAX_CONNECTIONS,
         DEBUG,
     ],
     run: Invocation::Serve,
@@ -298,6 +361,11 @@ fn seconds(value: &OsString) -> Result<Duration, &'static str> {
     let why = "a number of seconds above 0";
     let seconds = number(value, why)?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or(why)
+}
+
+fn age(value: &OsString) -> Result<Duration, &'static str> {
+    let why = "a number of seconds";
+    Duration::try_from_secs_f64(number(value, why)?).map_err(|_| why)
 }
 
 /// A count above 0, with K, M or G for powers of 1024.

@@ -10,6 +10,7 @@ use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
 use pmbridge_core::http::request::Get;
+use pmbridge_core::mapping::Plain;
 use pmbridge_core::pcp::{Semantics, Type, Units};
 use pmbridge_core::pdu::{
     self, Kind, attr, creds, desc, error, fetch, instance, label, pmns, profile, result, text,
@@ -105,7 +106,7 @@ fn every_line(input: &[u8], output: &mut [u8]) {
     }
 }
 
-type Memory = Fixed<4, 16, 64, 256, 4096>;
+type Memory = Fixed<4, 16, 64, 16, 256, 4096>;
 
 /// A store that everything is done to, and every role over it.
 fn every_role(input: &[u8], output: &mut [u8]) {
@@ -115,7 +116,7 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
     let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
     let _ = black_box((store.set_root(text), store.set_context(text)));
-    let (Ok(source), Ok(own)) = (store.add_source(text, text, 1), store.add_source(text, text, black_box(2)))
+    let (Ok(source), Ok(own)) = (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
     else {
         return;
     };
@@ -135,11 +136,10 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         pid: black_box(1),
         announces_ready: black_box(true),
         patience,
-        first_patience: patience,
     });
     let mut collector = Collector::<256, 2>::new(patience);
-    let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160]), black_box(1000));
-    let mut document = Document::new(source, [0_u8; 160]);
+    let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160], Plain), black_box(1000));
+    let mut document = Document::new(source, [0_u8; 160], Plain);
     while black_box(true) {
         black_box(&mut store);
         if let Some((source, _)) = store.wanted(black_box(0)) {
@@ -155,7 +155,7 @@ fn every_role(input: &[u8], output: &mut [u8]) {
             black_box(refused);
         });
         document.finish(&mut store, &mut |_| {});
-        store.commit(source, black_box(true));
+        store.commit(source, black_box(true), black_box(now));
         black_box((store.refused(Region::Text), document.stats(), store.text_len()));
     }
     store.retire(source);

@@ -1,0 +1,299 @@
+//! Instances that vanished leave their ids and names behind, and nothing else, so that they can come back as who they were.
+//!
+//! The same records remember the ids of other runs: the host [tells them to the store](crate::store::Store::remember_metric)
+//! before the first document, and [is told](crate::store::Store::unsaved) what is new.
+
+use super::{
+    identity::{ITEMS, indom},
+    index::{self, Key},
+    ledger::Ledger,
+    record::{Metric, Past, Series, Slot},
+    storage::{Full, Region},
+    text::Field,
+};
+use crate::{
+    mapping::{instance, name},
+    pcp::{Desc, InDom, Pmid},
+};
+
+/// Something that has an id, for the host to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Known<'a> {
+    /// A further cluster of a source.
+    Cluster {
+        /// The source's name.
+        source: &'a str,
+        /// The cluster's number.
+        cluster: u16,
+    },
+    /// A metric.
+    Metric {
+        /// Its cluster.
+        cluster: u16,
+        /// Its number in that.
+        item: u16,
+        /// Its name below root and source.
+        name: &'a str,
+    },
+    /// An instance of a metric.
+    Instance {
+        /// The metric's cluster.
+        cluster: u16,
+        /// The metric's number in that.
+        item: u16,
+        /// The instance's id.
+        id: u32,
+        /// Whether the id stands in front of the name.
+        prefixed: bool,
+        /// Its name, without the id.
+        name: &'a str,
+    },
+}
+
+impl Ledger<'_> {
+    /// Moves series of `source` that were not in the last documents to the past; the lines that were no instances are
+    /// forgotten.
+    pub(crate) fn evict(&mut self, source: Slot) -> Result<(), Full> {
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(()) };
+        let (mut metric, bin) = (row.first, row.bin);
+        self.evict_from(bin)?;
+        while let Some(row) = self.metric(metric).copied() {
+            self.evict_from(metric)?;
+            metric = row.next;
+        }
+        Ok(())
+    }
+
+    fn evict_from(&mut self, metric: Slot) -> Result<(), Full> {
+        let Some(row) = self.metric(metric).copied() else { return Ok(()) };
+        let singular = row.desc.indom == InDom::NULL;
+        let (mut before, mut slot) = (Slot::NONE, row.first);
+        while let Some(series) = self.series(slot).copied() {
+            if !series.is_old() {
+                before = slot;
+            } else {
+                if series.is_instance() && !singular {
+                    self.pass(&row, metric, &series)?;
+                }
+                self.unhang(metric, before, &series);
+                self.free_series(slot);
+            }
+            slot = series.next;
+        }
+        Ok(())
+    }
+
+    /// Takes a series out of its metric's list.
+    fn unhang(&mut self, metric: Slot, before: Slot, series: &Series) {
+        if let Some(before) = self.series(before) {
+            before.next = series.next;
+        }
+        let Some(row) = self.metric(metric) else { return };
+        if before == Slot::NONE {
+            row.first = series.next;
+        }
+        if series.next == Slot::NONE {
+            row.last = before;
+        }
+    }
+
+    /// Remembers a series as one that vanished.
+    fn pass(&mut self, row: &Metric, metric: Slot, series: &Series) -> Result<(), Full> {
+        let (style, compat) = (row.style(), self.book.compat);
+        let len =
+            self.draft(0, &mut |text, put| instance::identity(series.identity(text), style, compat, put))?;
+        let prefixed = instance::is_prefixed(series.identity(self.parts.text), style);
+        self.remember(metric, series.instance, prefixed, len)
+    }
+
+    /// Makes a record of an instance whose name is drafted.
+    fn remember(&mut self, metric: Slot, id: u32, prefixed: bool, len: usize) -> Result<(), Full> {
+        self.reserve_entries(1)?;
+        let free = self.book.free_past;
+        let slot = if free == Slot::NONE { Slot::of(self.book.past) } else { free };
+        let full = Full(Region::Past);
+        if slot.index().is_none_or(|i| i >= self.parts.past.len()) {
+            return Err(full);
+        }
+        let name = self.keep(len, Field::PastName, slot)?;
+        let next = self.metric(metric).map_or(Slot::NONE, |row| core::mem::replace(&mut row.past, slot));
+        let instance = if prefixed { id } else { id | Past::PLAIN };
+        let past = Past { metric, instance, name, next, previous: Slot::NONE };
+        let row = self.past(slot).ok_or(full)?;
+        let next_free = core::mem::replace(row, past).next;
+        if free == Slot::NONE {
+            self.book.past = self.book.past.saturating_add(1);
+        } else {
+            self.book.free_past = next_free;
+            self.book.freed_past = self.book.freed_past.saturating_sub(1);
+        }
+        if let Some(next) = self.past(next) {
+            next.previous = slot;
+        }
+        self.enter(Key::Past, self.past_hash(&past), slot);
+        Ok(())
+    }
+
+    /// An instance is back: its record is freed, and its id is the answer.
+    pub(crate) fn forget(&mut self, slot: Slot) -> u32 {
+        let Some(past) = self.past(slot).copied() else { return 0 };
+        let hash = self.past_hash(&past);
+        index::remove(self.parts.index, Key::Past, hash, slot);
+        if let Some(next) = self.past(past.next) {
+            next.previous = past.previous;
+        }
+        match self.past(past.previous) {
+            Some(previous) => previous.next = past.next,
+            None => {
+                if let Some(row) = self.metric(past.metric) {
+                    row.past = past.next;
+                }
+            }
+        }
+        self.release(past.name.at, past.name.len);
+        let free = self.book.free_past;
+        if let Some(row) = self.past(slot) {
+            *row = Past { next: free, ..Past::EMPTY };
+        }
+        self.book.free_past = slot;
+        self.book.freed_past = self.book.freed_past.saturating_add(1);
+        past.id()
+    }
+
+    /// All series of a source are old at once: their lines will be read as if for the first time.
+    pub(crate) fn age(&mut self, source: Slot) {
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) else { return };
+        let (first, bin) = (row.first, row.bin);
+        (row.head, row.cursor) = (Slot::NONE, Slot::NONE);
+        self.age_of(bin);
+        let mut metric = first;
+        while let Some(row) = self.metric(metric) {
+            let next = row.next;
+            row.live = 0;
+            self.age_of(metric);
+            metric = next;
+        }
+    }
+
+    fn age_of(&mut self, metric: Slot) {
+        let mut slot = self.metric(metric).map_or(Slot::NONE, |row| row.first);
+        while let Some(series) = self.series(slot) {
+            series.flags &= !(Series::SEEN | Series::LIVE);
+            series.flags |= Series::MISSES;
+            slot = series.next;
+        }
+    }
+
+    /// Remembers a metric by the name below its source; whether name and PMID are free.
+    pub(crate) fn remember_metric(
+        &mut self,
+        source: Slot,
+        cluster: u16,
+        item: u16,
+        name: &str,
+    ) -> Result<bool, Full> {
+        self.reserve(1, 0, name.len())?;
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(false) };
+        let (root, source_name) = (self.book.root(), row.name);
+        let Some(pmid) = Pmid::new(self.book.domain, cluster, item) else { return Ok(false) };
+        let len = self.draft(0, &mut |text, put| {
+            name::write_verbatim(root.str_of(text), source_name.str_of(text), name, put);
+        })?;
+        let name_hash = index::hash(self.book.seed, self.drafted(0, len));
+        if item >= ITEMS
+            || self.called(name_hash, self.drafted(0, len)).is_some()
+            || self.numbered(pmid).is_some()
+        {
+            return Ok(false);
+        }
+        let name = self.keep(len, Field::MetricName, Slot::of(self.book.metrics))?;
+        let desc = Desc {
+            pmid,
+            indom: indom(pmid.domain(), cluster, item).unwrap_or(InDom::NULL),
+            ..Metric::EMPTY.desc
+        };
+        self.push_metric(Metric { desc, source, name, name_hash, flags: Metric::SAVED, ..Metric::EMPTY });
+        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i))
+            && row.filling == cluster
+        {
+            row.items = row.items.max(item.saturating_add(1));
+        }
+        Ok(true)
+    }
+
+    /// The metric with this PMID, whether it was met or not.
+    pub(crate) fn numbered(&self, pmid: Pmid) -> Option<Slot> {
+        let hash = index::hash_word(self.book.seed, pmid.to_bits().into());
+        index::find(self.parts.index, Key::Pmid, hash, |slot| {
+            slot.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.desc.pmid == pmid)
+        })
+    }
+
+    /// Remembers an instance of a metric; whether the metric is known.
+    pub(crate) fn remember_instance(
+        &mut self,
+        pmid: Pmid,
+        id: u32,
+        prefixed: bool,
+        name: &str,
+    ) -> Result<bool, Full> {
+        let Some(metric) = self.numbered(pmid) else { return Ok(false) };
+        let len = self.draft(0, &mut |_, put| put(name.as_bytes()))?;
+        self.remember(metric, id, prefixed, len)?;
+        if let Some(row) = self.metric(metric) {
+            row.instances = row.instances.max(id.saturating_add(1));
+            row.saved = row.instances;
+        }
+        Ok(true)
+    }
+
+    /// Tells what `source` has that the host was not told of yet.
+    pub(crate) fn unsaved(&mut self, source: Slot, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).copied() else {
+            return Ok(());
+        };
+        let below = usize::try_from(row.name.len.saturating_add(self.book.root().len).saturating_add(2));
+        let mut metric = row.first;
+        while let Some(m) = self.metric(metric).copied() {
+            let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
+            if !m.is(Metric::SAVED) {
+                let text = &*self.parts.text;
+                if item == 0 && cluster != row.cluster {
+                    tell(Known::Cluster { source: row.name.str_of(text), cluster });
+                }
+                let name = m.name.str_of(text).get(below.unwrap_or_default()..).unwrap_or_default();
+                tell(Known::Metric { cluster, item, name });
+                if let Some(m) = self.metric(metric) {
+                    m.flags |= Metric::SAVED;
+                }
+            }
+            if m.instances > m.saved && m.desc.indom != InDom::NULL {
+                self.unsaved_instances(&m, tell)?;
+                if let Some(row) = self.metric(metric) {
+                    row.saved = m.instances;
+                }
+            }
+            metric = m.next;
+        }
+        Ok(())
+    }
+
+    fn unsaved_instances(&mut self, m: &Metric, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+        let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
+        let (style, compat) = (m.style(), self.book.compat);
+        let mut slot = m.first;
+        while let Some(series) = self.series(slot).copied() {
+            if series.instance >= m.saved {
+                let len = self.draft(0, &mut |text, put| {
+                    instance::identity(series.identity(text), style, compat, put);
+                })?;
+                let prefixed = instance::is_prefixed(series.identity(self.parts.text), style);
+                let name = core::str::from_utf8(self.drafted(0, len)).unwrap_or_default();
+                tell(Known::Instance { cluster, item, id: series.instance, prefixed, name });
+            }
+            slot = series.next;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Encrypted connections look like plain ones: what is read and written is what the peers say.
+//!
+//! A certificate is always verified, against the system's trusted ones or those that the usual variables name:
+//! `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` as PCP's own PMDA takes them, then `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+//! They are read once, when the first connection needs them. Sessions are resumed where the server lets us.
+
+use std::cell::OnceCell;
+use std::env;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, RootCertStore};
+
+/// Who is trusted, and the sessions that may be resumed.
+#[derive(Debug, Default)]
+pub(crate) struct Trust(OnceCell<Arc<ClientConfig>>);
+
+/// A connection, encrypted or not.
+#[derive(Debug)]
+pub(crate) enum Stream<T: Read + Write> {
+    /// As it comes.
+    Plain(T),
+    /// Inside TLS.
+    Tls(Box<Session<T>>),
+}
+
+/// One side of a TLS connection.
+#[derive(Debug)]
+pub(crate) struct Session<T: Read + Write> {
+    socket: T,
+    tls: ClientConnection,
+    cut: bool,
+}
+
+impl Trust {
+    /// Encrypts a connection to `host`, whose certificate must be for that name or address.
+    pub(crate) fn wrap<T: Read + Write>(&self, socket: T, host: &str) -> io::Result<Stream<T>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| io::Error::other("TLS needs a host name or address that a certificate can have"))?;
+        let mut tls = ClientConnection::new(self.config()?, name).map_err(explained)?;
+        // A request is small, and goes as a whole.
+        tls.set_buffer_limit(None);
+        Ok(Stream::Tls(Box::new(Session { socket, tls, cut: false })))
+    }
+
+    fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        if let Some(config) = self.0.get() {
+            return Ok(Arc::clone(config));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = versions.map_err(explained)?.with_root_certificates(roots()?);
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Arc::clone(self.0.get_or_init(|| Arc::new(config))))
+    }
+}
+
+/// The certificates that are trusted, or why there are none.
+fn roots() -> io::Result<RootCertStore> {
+    let named = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
+    let bundle = named.iter().find_map(|name| env::var_os(name).filter(|path| !path.is_empty()));
+    let found = match &bundle {
+        Some(path) if Path::new(path).is_dir() => {
+            rustls_native_certs::load_certs_from_paths(None, Some(Path::new(path)))
+        }
+        Some(path) => rustls_native_certs::load_certs_from_paths(Some(Path::new(path)), None),
+        None => rustls_native_certs::load_native_certs(),
+    };
+    let mut roots = RootCertStore::empty();
+    // Old roots that are not well-formed are in many a bundle; the others count.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        let text =
+            format!("no trusted certificates are found{why} (install ca-certificates, or set SSL_CERT_FILE)");
+        return Err(io::Error::new(ErrorKind::NotFound, text));
+    }
+    Ok(roots)
+}
+
+impl<T: Read + Write> Stream<T> {
+    /// What the bytes go through.
+    pub(crate) fn socket(&self) -> &T {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(session) => &session.socket,
+        }
+    }
+
+    /// Whether it ended without the goodbye that TLS has: somebody may have cut it.
+    pub(crate) fn was_cut(&self) -> bool {
+        matches!(self, Self::Tls(session) if session.cut)
+    }
+
+    /// Whether a connection that is kept has nothing to say. What TLS says for itself does not count.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+impl<T: Read + Write> Read for Stream<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            Self::Tls(session) => session.read(into),
+        }
+    }
+}
+
+impl<T: Read + Write> Write for Stream<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(session) => session.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(session) => session.push(),
+        }
+    }
+}
+
+impl<T: Read + Write> Read for Session<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // The handshake speaks in turns, and what did not go out before may go now. If it cannot, reading tells why.
+            let _ = self.push();
+            match self.tls.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.cut = true;
+                    return Ok(0);
+                }
+                other => return other,
+            }
+            self.tls.read_tls(&mut self.socket)?;
+            if let Err(error) = self.tls.process_new_packets() {
+                // The server shall hear why, if it can.
+                let _ = self.push();
+                return Err(explained(error));
+            }
+        }
+    }
+}
+
+impl<T: Read + Write> Write for Session<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.tls.writer().write(bytes)?;
+        self.push()?;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.push()
+    }
+}
+
+impl<T: Read + Write> Session<T> {
+    /// Sends what TLS has to send, as far as the socket takes it.
+    fn push(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut self.socket) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Read + Write> Drop for Session<T> {
+    fn drop(&mut self) {
+        self.tls.send_close_notify();
+        let _ = self.push();
+    }
+}
+
+fn explained(error: Error) -> io::Error {
+    let text = match &error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the server's certificate has an unknown issuer (SSL_CERT_FILE can name a file of trusted ones)"
+                .into()
+        }
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the server's certificate has expired".into()
+        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "the server's certificate is not valid yet; is the clock right?".into(),
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name".into(),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS there".into()
+        }
+        other => format!("TLS: {other}"),
+    };
+    io::Error::new(ErrorKind::InvalidData, text)
+}
+
+/// Sessions that are remembered, over all servers.
+const SESSIONS: usize = 256;
