@@ -23,7 +23,7 @@ mod server;
 
 pub use dir::Dir;
 pub use https::{Authority, Https};
-pub use peer::{NodeExporter, Pmcd, Pmda, Serve, pmbridge};
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, TRUST, pmbridge};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, run, tool};
 pub use server::{Answer, Server, Stream};
