@@ -34,8 +34,9 @@ const CONFIG: Flag = Flag {
     long: "config",
     short: Some('c'),
     takes: Some("DIR"),
-    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line (http:// or file://), \
-           and its name below DIR is the source's name. pmda: config.d unless given; a relative DIR is below \
+    help: "Directory of sources: each DIR/**/*.url file holds the URL of one on its first line (http://, https:// or \
+           file://), each executable file prints the document of one (it is run for each scrape, and counts if it exits \
+           with 0). Its name below DIR is the source's name. pmda: config.d unless given; a relative DIR is below \
            $PCP_PMDAS_DIR/ROOT.",
     set: |o, v| {
         o.config = Some(v.into());
@@ -59,7 +60,7 @@ const TIMEOUT: Flag = Flag {
     short: Some('t'),
     takes: Some("SECONDS"),
     help: "How long a scrape may take as a whole (2). Metrics of a source that has not answered by then give \
-           'Try again', the others are there. pmcd itself waits 5 seconds.",
+           'Try again', the others are there. A script that still runs is killed, with all that it started. pmcd itself waits 5 seconds.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())
@@ -114,7 +115,7 @@ const MAX_BODY: Flag = Flag {
     long: "max-body",
     short: None,
     takes: Some("BYTES"),
-    help: "Give up on a document after BYTES (1G).",
+    help: "Give up on a document after BYTES (1G), unpacked where it comes packed.",
     set: |o, v| {
         o.limits.body = size(v)?;
         Ok(())
