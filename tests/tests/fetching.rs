@@ -361,6 +361,17 @@ fn a_script_whose_time_is_over_is_killed_with_its_children() {
         fetch(&serve, "");
     }
     assert!(children <= 2 && descriptors(&serve) <= before + 6, "{}", serve.process.said());
+    // One that runs as pmbridge ends goes with it.
+    let hung = || dir.read("pids").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let known = hung().len();
+    eventually("the script again", || (hung().len() > known).then_some(()));
+    drop(serve);
+    for pid in hung() {
+        eventually("the end of the script", || {
+            let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            (!command.contains("sleep") && !command.contains("hung")).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -162,7 +162,9 @@ impl Client {
         }
         match outcome {
             Ok(Outcome::Done(stats)) => {
-                if !scrape.stays_open() || !same_server(self.here(), &self.home) {
+                // What is left over would be taken for a part of the next exchange.
+                let clean = self.rx.is_empty() && self.tx.is_empty();
+                if !(clean && scrape.stays_open() && same_server(self.here(), &self.home)) {
                     self.stream = None;
                 }
                 self.intake = Some(scrape.into_document());
