@@ -313,3 +313,76 @@ fn explain(error: scraper::Error, limits: &Limits) -> String {
 const WINDOW: usize = 64 << 10;
 /// The bytes after which others have their turn.
 const TURN: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use mio::{Events, Poll};
+    use pmbridge_core::{store::Store, time::Timestamp};
+
+    use super::*;
+
+    /// The outcome of one scrape of `origin`, and what it added up to.
+    fn scraped(origin: Origin) -> (Outcome, Totals) {
+        let mut poll = Poll::new().unwrap();
+        let means = Means::new(poll.registry(), Limits::DEFAULT).unwrap();
+        let mut store = Store::new(Memory::new(100), 144, 1);
+        let id = store.add_source("s", "", 1).unwrap();
+        store.begin(id);
+        let source = Source { name: "s".into(), origin, headers: String::new() };
+        let mut target = Target::new(id, source, Token(1), means);
+        let (now, wall) = (Instant::from_millis(0), Timestamp { secs: 0, nanos: 0 });
+        let mut outcome = target.begin(&mut Context { store: &mut store, now, wall });
+        let mut events = Events::with_capacity(4);
+        loop {
+            match outcome {
+                Outcome::Done(_) | Outcome::Failed(_) => return (outcome, target.totals),
+                Outcome::Unreached => {
+                    let (host, port) = target.endpoint().unwrap();
+                    let address = SocketAddr::new(host.parse().unwrap(), port);
+                    target.resolved(vec![address]);
+                    target.connect().unwrap();
+                }
+                // Nobody tells here that a child has ended, so it is asked now and then.
+                Outcome::Pending => {
+                    poll.poll(&mut events, Some(std::time::Duration::from_millis(5))).unwrap_or_default();
+                }
+                Outcome::More => {}
+            }
+            outcome = target.pump(&mut Context { store: &mut store, now, wall });
+        }
+    }
+
+    #[test]
+    fn times_and_the_last_status_add_up() {
+        let path = std::env::temp_dir().join(format!("pmbridge-target-{}.sh", std::process::id()));
+        std::fs::write(&path, "#!/bin/sh\nsleep 0.1\necho a 1\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (outcome, totals) = scraped(Origin::Script(path.clone()));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(outcome, Outcome::Done(stats) if stats.samples == 1), "{outcome:?}");
+        assert!(totals.fetch_ms >= 100 && totals.parse_ms < 100, "{totals:?}");
+        assert_eq!(totals.status_code, 0);
+
+        let (outcome, totals) = scraped(Origin::Url(Url::parse("file:///dev/null").unwrap()));
+        assert!(matches!(outcome, Outcome::Failed(why) if why == "not a regular file"));
+        assert_eq!(totals.status_code, 0);
+
+        for (status, whole) in [(200, true), (404, false), (302, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let _ = client.read(&mut [0; 4096]).unwrap();
+                write!(client, "HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\na 1\n").unwrap();
+            });
+            let (outcome, totals) = scraped(Origin::Url(Url::parse(&url).unwrap()));
+            server.join().unwrap();
+            assert_eq!(matches!(outcome, Outcome::Done(_)), whole, "{outcome:?}");
+            assert_eq!(totals.status_code, status);
+        }
+    }
+}
