@@ -63,7 +63,7 @@ impl Client {
             secrets.push_str(&home.authorization());
         }
         let request = request(&home, &secrets);
-        let intake = Some(Intake::new(id, &means.limits));
+        let intake = Some(Intake::new(id, &means));
         Self {
             means,
             token,
@@ -230,7 +230,7 @@ impl Client {
     fn renew(&mut self, request: Rc<[u8]>) {
         if let Some(intake) = self.intake.take() {
             let limit = u64::try_from(self.means.limits.body).unwrap_or(u64::MAX);
-            self.scrape = Some(Scraper::new(request, intake.renewed(&self.means.limits), limit));
+            self.scrape = Some(Scraper::new(request, intake.renewed(), limit));
         }
     }
 

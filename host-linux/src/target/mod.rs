@@ -23,6 +23,7 @@ use pmbridge_core::{
     time::Instant,
 };
 
+use crate::inflate::Inflate;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::sources::{Origin, Source};
@@ -69,6 +70,7 @@ pub(crate) struct Means {
     pub(crate) limits: Limits,
     pub(crate) trust: Trust,
     pub(crate) scripts: RefCell<Scripts>,
+    unpackers: RefCell<Vec<Inflate>>,
 }
 
 impl Means {
@@ -79,6 +81,7 @@ impl Means {
             limits,
             trust: Trust::default(),
             scripts: RefCell::default(),
+            unpackers: RefCell::default(),
         }))
     }
 }
@@ -164,7 +167,7 @@ impl Target {
         self.began = Some(std::time::Instant::now());
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.begin(),
-            Kind::File(page) => page.read(cx, &self.means.limits),
+            Kind::File(page) => page.read(cx),
             Kind::Script(script) => script.begin(),
         };
         self.after(outcome)
@@ -290,9 +293,7 @@ impl Kind {
                 let headers = source.headers.clone();
                 Self::Server(Box::new(http::Client::new(id, url.clone(), headers, token, Rc::clone(means))))
             }
-            Origin::Url(Url::File(path)) => {
-                Self::File(Box::new(file::Page::new(id, path.clone(), &means.limits)))
-            }
+            Origin::Url(Url::File(path)) => Self::File(Box::new(file::Page::new(id, path.clone(), means))),
             Origin::Script(path) => {
                 Self::Script(Box::new(script::Script::new(id, path, token, Rc::clone(means))))
             }

@@ -76,7 +76,7 @@ enum At {
 
 impl Script {
     pub(super) fn new(id: SourceId, path: &Path, token: Token, means: Rc<Means>) -> Self {
-        let intake = Some(Intake::new(id, &means.limits));
+        let intake = Some(Intake::new(id, &means));
         // What has no slash in it would be looked for in PATH.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         Self {
@@ -97,7 +97,7 @@ impl Script {
 
     pub(super) fn begin(&mut self) -> Outcome {
         self.output.clear();
-        self.intake = self.intake.take().map(|intake| intake.renewed(&self.means.limits));
+        self.intake = self.intake.take().map(Intake::renewed);
         self.rest();
         self.at = At::Waiting(self.means.scripts.borrow_mut().draw());
         Outcome::More
