@@ -320,6 +320,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::thread::JoinHandle;
 
     use mio::{Events, Poll};
     use pmbridge_core::{store::Store, time::Timestamp};
@@ -327,13 +328,13 @@ mod tests {
     use super::*;
 
     /// The outcome of one scrape of `origin`, and what it added up to.
-    fn scraped(origin: Origin) -> (Outcome, Totals) {
+    fn scraped(origin: Origin, headers: &str) -> (Outcome, Totals) {
         let mut poll = Poll::new().unwrap();
         let means = Means::new(poll.registry(), Limits::DEFAULT).unwrap();
         let mut store = Store::new(Memory::new(100), 144, 1);
         let id = store.add_source("s", "", 1).unwrap();
         store.begin(id);
-        let source = Source { name: "s".into(), origin, headers: String::new() };
+        let source = Source { name: "s".into(), origin, headers: headers.into() };
         let mut target = Target::new(id, source, Token(1), means);
         let (now, wall) = (Instant::from_millis(0), Timestamp { secs: 0, nanos: 0 });
         let mut outcome = target.begin(&mut Context { store: &mut store, now, wall });
@@ -362,28 +363,65 @@ mod tests {
         let path = std::env::temp_dir().join(format!("pmbridge-target-{}.sh", std::process::id()));
         std::fs::write(&path, "#!/bin/sh\nsleep 0.1\necho a 1\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (outcome, totals) = scraped(Origin::Script(path.clone()));
+        let (outcome, totals) = scraped(Origin::Script(path.clone()), "");
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(outcome, Outcome::Done(stats) if stats.samples == 1), "{outcome:?}");
         assert!(totals.fetch_ms >= 100 && totals.parse_ms < 100, "{totals:?}");
         assert_eq!(totals.status_code, 0);
 
-        let (outcome, totals) = scraped(Origin::Url(Url::parse("file:///dev/null").unwrap()));
+        let (outcome, totals) = scraped(Origin::Url(Url::parse("file:///dev/null").unwrap()), "");
         assert!(matches!(outcome, Outcome::Failed(why) if why == "not a regular file"));
         assert_eq!(totals.status_code, 0);
 
         for (status, whole) in [(200, true), (404, false), (302, false)] {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}/", listener.local_addr().unwrap());
-            let server = std::thread::spawn(move || {
-                let (mut client, _) = listener.accept().unwrap();
-                let _ = client.read(&mut [0; 4096]).unwrap();
-                write!(client, "HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\na 1\n").unwrap();
-            });
-            let (outcome, totals) = scraped(Origin::Url(Url::parse(&url).unwrap()));
-            server.join().unwrap();
+            let server = Server::new(format!("HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\na 1\n"));
+            let (outcome, totals) = scraped(server.origin(), "");
             assert_eq!(matches!(outcome, Outcome::Done(_)), whole, "{outcome:?}");
             assert_eq!(totals.status_code, status);
         }
+    }
+
+    /// A server of one answer.
+    struct Server {
+        url: String,
+        asked: JoinHandle<String>,
+    }
+
+    impl Server {
+        fn new(answer: String) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let asked = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut room = [0; 4096];
+                let len = client.read(&mut room).unwrap();
+                client.write_all(answer.as_bytes()).unwrap();
+                String::from_utf8_lossy(&room[..len]).into_owned()
+            });
+            Self { url, asked }
+        }
+
+        fn origin(&self) -> Origin {
+            Origin::Url(Url::parse(&self.url).unwrap())
+        }
+    }
+
+    #[test]
+    fn header_lines_go_to_the_own_server_only() {
+        let page = "HTTP/1.1 200 x\r\nContent-Length: 4\r\n\r\na 1\n";
+        let away = Server::new(page.into());
+        let to = format!("HTTP/1.1 301 x\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", away.url);
+        let home = Server::new(to);
+        let headers = "X-Token: secret\r\nCookie: secret\r\nauthorization: Bearer secret\r\n\
+                       Accept-Encoding: identity\r\nAccept: text/x\r\n";
+        let (outcome, totals) = scraped(home.origin(), headers);
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        assert_eq!(totals.status_code, 200);
+        let (home, away) = (home.asked.join().unwrap(), away.asked.join().unwrap());
+        assert!(home.contains(headers), "{home}");
+        for field in ["Accept-Encoding: ", "Accept: "] {
+            assert_eq!((home.matches(field).count(), away.matches(field).count()), (1, 1), "{home}{away}");
+        }
+        assert!(!away.contains("secret") && away.contains("Accept-Encoding: gzip\r\n"), "{away}");
     }
 }
