@@ -24,7 +24,7 @@ mod server;
 
 pub use dir::Dir;
 pub use https::{Authority, Https};
-pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, pmbridge, script};
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, TRUST, pmbridge, script};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, Usage, children, run, signal, tool};
 pub use sandbox::Sandbox;

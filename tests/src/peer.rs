@@ -258,6 +258,9 @@ fn user() -> String {
     run(Command::new("id").arg("-un")).ok().trim().to_owned()
 }
 
+/// The variables that say whose certificates are trusted. Tests set those that they want.
+pub const TRUST: [&str; 4] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// `pmbridge serve` on a port of its own.
 #[derive(Debug)]
 pub struct Serve {
@@ -279,6 +282,9 @@ impl Serve {
         let dir = Dir::new();
         let port = free_port();
         let mut command = Command::new(pmbridge());
+        for variable in TRUST {
+            command.env_remove(variable);
+        }
         command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
         let mut process = Process::start(&mut command, dir.join("serve.log"));

@@ -88,7 +88,7 @@ const TIMEOUT: Flag = Flag {
     takes: Some("SECONDS"),
     help: "How long a scrape may take as a whole (2), 4.4 at most, for pmcd waits 5 seconds. Metrics of a source that \
            has not answered by then give 'Try again', the others are there. One that has sent 1M and goes on \
-           sending may take 4.4 seconds.",
+           sending may take 4.4 seconds. A script that still runs is killed, with all that it started.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())
@@ -246,7 +246,7 @@ const MAX_BODY: Flag = Flag {
     long: "max-body",
     short: None,
     takes: Some("BYTES"),
-    help: "Give up on a document after BYTES (1G).",
+    help: "Give up on a document after BYTES (1G), unpacked where it comes packed.",
     set: |o, v| {
         o.limits.body = size(v)?;
         Ok(())
