@@ -124,6 +124,7 @@ fn publish(store: &mut Store<Memory>, own: SourceId) {
         instances: Instances::One,
         item: None,
         storable: false,
+        aside: false,
     };
     let metric = store.declare(own, &declaration).unwrap();
     store.publish(metric, Instance::ONE, Published::Bits(42)).unwrap();

@@ -55,6 +55,12 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     /// What the run may use at most.
     pub(crate) limits: Limits,
+    /// The file of ids, as given; `-` is none.
+    pub(crate) ids: Option<PathBuf>,
+    /// Where `ids` writes the stock PMDA's tables.
+    pub(crate) to_stock: Option<PathBuf>,
+    /// Where `ids` reads the stock PMDA's tables.
+    pub(crate) from_stock: Option<PathBuf>,
     /// What stands behind the flags: URLs or files.
     pub(crate) operands: Vec<OsString>,
 }
@@ -79,6 +85,9 @@ impl Default for Options {
             strict: false,
             json: false,
             limits: Limits::DEFAULT,
+            ids: None,
+            to_stock: None,
+            from_stock: None,
             operands: Vec::new(),
         }
     }
@@ -88,6 +97,15 @@ impl Options {
     /// The directory of sources under pmcd: `config.d` unless given, a relative one below `pmdas/ROOT`.
     pub(crate) fn pmda_config(&self, pmdas: &Path) -> PathBuf {
         pmdas.join(&self.root).join(self.config.as_deref().unwrap_or_else(|| Path::new("config.d")))
+    }
+
+    /// The file of ids under pmcd, the domain's in this directory unless given; `None` is none.
+    pub(crate) fn ids_file(&self, dir: &Path) -> Option<PathBuf> {
+        match &self.ids {
+            None => Some(crate::ids::default_file(dir, self.domain)),
+            Some(path) if path.as_os_str() == "-" => None,
+            Some(path) => Some(path.clone()),
+        }
     }
 
     /// The name in log lines and of the log file's owner.
@@ -125,6 +143,8 @@ pub(crate) enum Invocation {
     Serve(Options),
     /// `pmbridge check`.
     Check(Options),
+    /// `pmbridge ids`.
+    Ids(Options),
     /// A text for stdout: help, version or the manual page.
     Print(String),
 }
@@ -352,6 +372,13 @@ mod tests {
         let pmdas = Path::new("/var/lib/pcp/pmdas");
         assert_eq!(options.pmda_config(pmdas), Path::new("/var/lib/pcp/pmdas/openmetrics/config.d"));
         assert_eq!(options.pmda_log(), Some("openmetrics.log".into()));
+        let ids = |options: &Options| options.ids_file(Path::new("/var/lib/pcp/config/pmda"));
+        assert_eq!(ids(&options), Some("/var/lib/pcp/config/pmda/144.pmbridge".into()));
+        let Invocation::Ids(other) = parsed("pmbridge ids -d 450 --to-stock d").unwrap() else { panic!() };
+        assert_eq!(ids(&other), Some("/var/lib/pcp/config/pmda/450.pmbridge".into()));
+        assert_eq!(other.to_stock, Some("d".into()));
+        let Invocation::Pmda(other) = parsed("pmbridge pmda --ids -").unwrap() else { panic!() };
+        assert_eq!(ids(&other), None);
         let options = Options { config: Some("/etc/x".into()), log: Some("-".into()), ..options };
         assert_eq!(options.pmda_config(pmdas), Path::new("/etc/x"));
         assert_eq!(options.pmda_log(), None);

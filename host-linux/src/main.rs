@@ -6,6 +6,7 @@ mod conn;
 mod fds;
 mod filter;
 mod flags;
+mod ids;
 mod inflate;
 mod limits;
 mod log;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Pmda(options)) => pmda::run(options),
         Ok(Invocation::Serve(options)) => serve::run(options),
         Ok(Invocation::Check(options)) => check::run(&options),
+        Ok(Invocation::Ids(options)) => ids::command::run(&options),
         Err(error) => {
             log::Log::plain(false).error(error);
             ExitCode::from(2)

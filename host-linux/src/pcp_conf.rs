@@ -27,6 +27,11 @@ fn rules(version: &str) -> Compat {
     if (major, minor) < (7, 2) { Compat::V60 } else { Compat::V72 }
 }
 
+/// Where PCP keeps what changes.
+pub(crate) fn var_dir() -> PathBuf {
+    setting("PCP_VAR_DIR").unwrap_or_else(|| "/var/lib/pcp".into()).into()
+}
+
 /// A setting, from the environment or the file.
 pub(crate) fn setting(key: &str) -> Option<OsString> {
     if let Some(value) = env::var_os(key) {

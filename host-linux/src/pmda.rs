@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::flags::Options;
+use crate::ids::{self, Stock};
 use crate::log::Log;
 use crate::run::Host;
 use crate::sources::Directory;
@@ -38,9 +39,14 @@ pub(crate) fn run(options: Options) -> ExitCode {
         log.info("Initializing, currently in notready state.");
     }
     let config = options.pmda_config(&pcp_conf::pmdas_dir());
-    let sorted = !options.nosort;
+    let (sorted, domain) = (!options.nosort, options.domain);
+    let tables = ids::directory(&pcp_conf::var_dir());
+    let ids = options.ids_file(&tables);
     let ran = Host::new(options, log).and_then(|mut host| {
         host.publish_control()?;
+        if let Some(file) = ids {
+            host.remember(&file, Some(Stock { dir: &tables, domain }));
+        }
         host.watch(Directory::new(config, sorted))?;
         host.attach(pipe)?;
         host.run()

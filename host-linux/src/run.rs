@@ -8,6 +8,7 @@ mod budget;
 mod clients;
 mod config;
 mod health;
+mod recall;
 mod schedule;
 mod scrapes;
 
@@ -38,6 +39,7 @@ use crate::sources::Directory;
 use crate::target::{Means, Target};
 use crate::watch::Watch;
 use budget::Budget;
+use recall::Recall;
 use schedule::{Line, Timers};
 use scrapes::Lane;
 
@@ -50,6 +52,7 @@ pub(crate) struct Host {
     signals: Signals,
     children: Signals,
     means: Rc<Means>,
+    recall: Recall,
     store: Store<Memory>,
     targets: Vec<Target>,
     /// What is known of each target beside.
@@ -110,6 +113,7 @@ impl Host {
             signals,
             children,
             means,
+            recall: Recall::default(),
             store,
             targets: Vec::new(),
             lanes: Vec::new(),

@@ -28,6 +28,7 @@ fn start(options: Options, log: Log) -> io::Result<()> {
     let sources = options.operands.iter().map(|text| operand(text)).collect::<Result<Vec<_>, _>>()?;
     let config = options.config.clone().map(|path| std::path::absolute(&path).unwrap_or(path));
     let (listen, sorted, who) = (options.listen, !options.nosort, options.user.clone());
+    let ids = options.ids.clone().filter(|path| path.as_os_str() != "-");
     let nothing = sources.is_empty() && config.is_none();
     let mut host = Host::new(options, log)?;
     host.publish_bridge()?;
@@ -45,9 +46,13 @@ fn start(options: Options, log: Log) -> io::Result<()> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
     }
+    if let Some(file) = ids {
+        host.remember(&file, None);
+    }
     for source in sources {
         host.add(source);
     }
+    host.save_ids();
     if let Some(path) = config {
         host.watch(Directory::new(path, sorted))?;
     }

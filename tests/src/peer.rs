@@ -180,13 +180,23 @@ impl Pmcd {
         Self::setup(sources).start(pmda)
     }
 
+    /// The same with the files of a directory where PMDAs keep their ids.
+    pub fn start_with(pmda: Pmda, sources: &[(&str, &str)], ids: Option<&Path>) -> Self {
+        let setup = Self::setup(sources);
+        for entry in ids.into_iter().flat_map(|ids| std::fs::read_dir(ids).expect("ids")).flatten() {
+            let to = setup.dir.join("var/config/pmda").join(entry.file_name());
+            std::fs::copy(entry.path(), to).expect("a file of ids");
+        }
+        setup.start(pmda)
+    }
+
     /// Starts pmcd with these sources and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
         Self::setup(sources).start_unready(pmda)
     }
 
     /// Starts pmcd with the line that its configuration has for the PMDA, and waits for nothing but its port.
-    pub fn start_with(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
+    pub fn start_line(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
         let setup = Self::setup(sources);
         let line = line(&setup.dir);
         setup.start_line(&line)

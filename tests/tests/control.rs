@@ -103,6 +103,25 @@ fn control_metrics_of_ours_tell_of_each_source_and_of_all() {
 }
 
 #[test]
+fn a_listing_of_everything_has_the_names_of_the_stock_pmda() {
+    if !has("a_listing_of_everything_has_the_names_of_the_stock_pmda", &[PMCD, PMINFO, STOCK]) {
+        return;
+    }
+    let [stock, ours] = [Pmda::Stock, Pmda::Ours].map(|pmda| {
+        let pmcd = Pmcd::start(pmda, &[]);
+        let list = |name: &str| {
+            let mut names: Vec<_> =
+                run(pmcd.tool("pminfo").arg(name)).ok().lines().map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        (list("openmetrics"), list("openmetrics.control"))
+    });
+    assert_eq!(stock.0, ours.0);
+    assert!(ours.1.len() > stock.1.len() && stock.1.iter().all(|name| ours.1.contains(name)), "{ours:?}");
+}
+
+#[test]
 fn debug_can_be_stored_and_nothing_else() {
     if !has("debug_can_be_stored_and_nothing_else", &[PMCD, PMINFO, PMSTORE]) {
         return;

@@ -21,6 +21,7 @@ mod dump;
 mod faults;
 mod fetching;
 mod harness;
+mod ids;
 mod labels;
 mod layers;
 mod million;

@@ -90,6 +90,11 @@ impl<'a> Listing<'a> {
                 Some((scope.view.name(metric), true, 1))
             }
             Self::Below(prefix) => {
+                let mut at = at;
+                // Whatever lies below the root has a dot in its name.
+                while !prefix.contains(&b'.') && scope.view.is_aside(scope.view.in_order(at)?) {
+                    at = at.saturating_add(1);
+                }
                 let name = name_at(at)?;
                 let within = prefix.is_empty() || name == *prefix || below(name, prefix).is_some();
                 within.then_some((name, true, at.saturating_add(1)))

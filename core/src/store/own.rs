@@ -32,6 +32,8 @@ pub struct Declaration<'a> {
     pub item: Option<u16>,
     /// Whether clients may store values of it, where these are numbers.
     pub storable: bool,
+    /// Whether listings of all names leave it out. Those that begin below the root name it, and it can be asked for.
+    pub aside: bool,
 }
 
 /// What a declared metric has values for.
@@ -168,6 +170,11 @@ impl<'a> View<'a> {
         metric.is(Metric::STORABLE)
     }
 
+    /// Whether listings that begin at the root leave a metric out.
+    pub(crate) const fn is_aside(&self, metric: &Metric) -> bool {
+        metric.is(Metric::ASIDE)
+    }
+
     /// Whether the host publishes values of a source when somebody asks.
     pub(crate) fn is_on_demand(&self, source: SourceId) -> bool {
         self.source(source.0).is_some_and(|s| s.on_demand)
@@ -225,7 +232,8 @@ impl Ledger<'_> {
         // A string may not be stored: an answer that is half out has promised its length.
         let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
         let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
-        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM | storable;
+        let aside = if declaration.aside { Metric::ASIDE } else { 0 };
+        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM | storable | aside;
         self.push_metric(Metric { desc, source, name, help, name_hash, flags, ..Metric::EMPTY });
         self.list(slot);
         Ok(slot)

@@ -261,6 +261,8 @@ impl Metric {
     pub(crate) const SAVED: u32 = 16;
     /// Clients may store values of it.
     pub(crate) const STORABLE: u32 = 32;
+    /// Listings from the root leave it out.
+    pub(crate) const ASIDE: u32 = 128;
     /// It is no metric: lines hang on it that are known and no instances.
     pub(crate) const BIN: u32 = 64;
 

@@ -11,9 +11,9 @@ use pmbridge_core::{
 use crate::{
     growing::Growing,
     script::{
-        ACollector, AnAgent, CPU, DOMAIN, OTHER, PATIENCE, SETTINGS, Small, all_profile, context, creds_pdu,
-        fetch_of, instances, instances_request, label_sets, labels_request, pdus, pmid, refusal, scrape,
-        serve, store, store_of, talk, values, words,
+        ACollector, AnAgent, CPU, DOMAIN, OTHER, PATIENCE, SETTINGS, Small, all_profile, child, context,
+        creds_pdu, fetch_of, instances, instances_request, label_sets, labels_request, pdus, pmid, refusal,
+        scrape, serve, store, store_of, talk, told, traverse, values, words,
     },
 };
 
@@ -27,6 +27,7 @@ fn declaration(name: &str, item: u16, kind: Type, instances: Instances) -> Decla
         instances,
         item: Some(item),
         storable: item == 4,
+        aside: item > 6,
     }
 }
 
@@ -105,6 +106,30 @@ fn check_shared<S: Storage>(storage: S) {
     publish(&mut store, ids, 4).unwrap();
     let all = ask(&mut store, instances_request(indom, -1, b""));
     assert_eq!(instances(pdus(&all)[0]), want, "they come back with their ids");
+}
+
+#[test]
+fn a_metric_aside_is_in_listings_below_the_root_only() {
+    let (mut store, [cpu, other]) = store(Growing::default());
+    scrape(&mut store, cpu, Some("up 1\n"), 100);
+    scrape(&mut store, other, None, 100);
+    let (own, _) = control(&mut store);
+    for (name, item) in
+        [("openmetrics.control.bytes", 7), ("openmetrics.control.up", 8), ("openmetrics.z", 9)]
+    {
+        store.declare(own, &declaration(name, item, Type::U64, Instances::One)).unwrap();
+    }
+    let mut listed = |request: Vec<u8>| {
+        let session = [creds_pdu(), all_profile(), request].concat();
+        let out = talk(&mut AnAgent::new(SETTINGS), &mut store, &session, (99, 999), &mut |_| false);
+        told(pdus(&out)[1]).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let stock = ["calls", "debug", "status"].map(|leaf| format!("openmetrics.control.{leaf}"));
+    let all = [&stock[..], &["openmetrics.cpu.up".into()]].concat();
+    assert_eq!((listed(traverse(b"openmetrics")), listed(traverse(b""))), (all.clone(), all));
+    assert_eq!(listed(traverse(b"openmetrics.control")).len(), 5);
+    assert_eq!(listed(traverse(b"openmetrics.control.up")), ["openmetrics.control.up"]);
+    assert_eq!(listed(child(0, b"openmetrics.control")).len(), 5);
 }
 
 #[test]

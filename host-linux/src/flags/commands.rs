@@ -32,6 +32,18 @@ pub(super) struct Flag {
     pub(super) set: fn(&mut Options, &OsString) -> Result<(), &'static str>,
 }
 
+const DOMAIN: Flag = Flag {
+    long: "domain",
+    short: Some('d'),
+    takes: Some("N"),
+    help: "Domain number of the metrics (144), the one that pmcd.conf has.",
+    set: |o, v| {
+        let why = "a domain number from 1 to 510";
+        o.domain = number(v, why)?;
+        if (1..=510).contains(&o.domain) { Ok(()) } else { Err(why) }
+    },
+};
+
 const CONFIG: Flag = Flag {
     long: "config",
     short: Some('c'),
@@ -41,6 +53,19 @@ const CONFIG: Flag = Flag {
            pmbridge(1). pmda: config.d unless given; a relative DIR is below $PCP_PMDAS_DIR/ROOT.",
     set: |o, v| {
         o.config = Some(v.into());
+        Ok(())
+    },
+};
+
+const IDS: Flag = Flag {
+    long: "ids",
+    short: None,
+    takes: Some("FILE"),
+    help: "Keep ids of sources, metrics and instances in FILE, so that they stay the same over restarts; '-' is \
+           nowhere. pmda: $PCP_VAR_DIR/config/pmda/DOMAIN.pmbridge unless given, which at first takes over the ids \
+           of PCP's own openmetrics PMDA. serve: nowhere unless given.",
+    set: |o, v| {
+        o.ids = Some(v.into());
         Ok(())
     },
 };
@@ -198,17 +223,7 @@ pub(super) const PMDA: Command = Command {
             pmcd.conf: openmetrics 144 pipe binary notready /usr/bin/pmbridge pmda. How sources and bridge fare is in \
             openmetrics.control.*; storing 1 in openmetrics.control.debug switches debug messages on.",
     flags: &[
-        Flag {
-            long: "domain",
-            short: Some('d'),
-            takes: Some("N"),
-            help: "Domain number of the metrics (144), the one that pmcd.conf has.",
-            set: |o, v| {
-                let why = "a domain number from 1 to 510";
-                o.domain = number(v, why)?;
-                if (1..=510).contains(&o.domain) { Ok(()) } else { Err(why) }
-            },
-        },
+        DOMAIN,
         CONFIG,
         Flag {
             long: "log",
@@ -221,6 +236,7 @@ pub(super) const PMDA: Command = Command {
             },
         },
         NOSORT,
+        IDS,
         Flag {
             long: "root",
             short: Some('r'),
@@ -278,6 +294,7 @@ const SERVE: Command = Command {
             },
         },
         NOSORT,
+        IDS,
         TIMEOUT,
         REFRESH,
         MAX_AGE,
@@ -351,8 +368,54 @@ const CHECK: Command = Command {
     run: Invocation::Check,
 };
 
+const IDS_COMMAND: Command = Command {
+    name: "ids",
+    brief: "show the ids that are kept, take them over, give them back",
+    operands: "",
+    least: 0,
+    most: 0,
+    about: "Prints how many sources, metrics and instances have ids in the file that 'pmbridge pmda' keeps, after \
+            what was asked for is done. The tables of PCP's own openmetrics PMDA are read as data and never run; \
+            written, they let it go on with the same ids. Exit status: 0 all good, 1 something could not be taken \
+            over or given back, 2 nothing was done.",
+    flags: &[
+        DOMAIN,
+        Flag {
+            long: "ids",
+            short: None,
+            takes: Some("FILE"),
+            help: "The file of ids ($PCP_VAR_DIR/config/pmda/DOMAIN.pmbridge).",
+            set: IDS.set,
+        },
+        Flag {
+            long: "to-stock",
+            short: None,
+            takes: Some("DIR"),
+            help: "Write the tables DOMAIN.*.py of PCP's own PMDA in DIR ($PCP_VAR_DIR/config/pmda is where it \
+                   looks), each whole or not at all, while neither PMDA runs. What they cannot say is told. Move the \
+                   file of ids away then: the next start takes over what the tables have become.",
+            set: |o, v| {
+                o.to_stock = Some(v.into());
+                Ok(())
+            },
+        },
+        Flag {
+            long: "from-stock",
+            short: None,
+            takes: Some("DIR"),
+            help: "Make the file of ids from the tables DOMAIN.*.py in DIR, as 'pmbridge pmda' does by itself where \
+                   there is no file yet.",
+            set: |o, v| {
+                o.from_stock = Some(v.into());
+                Ok(())
+            },
+        },
+    ],
+    run: Invocation::Ids,
+};
+
 /// All commands, in the order of the texts.
-pub(super) const COMMANDS: &[&Command] = &[&PMDA, &SERVE, &CHECK];
+pub(super) const COMMANDS: &[&Command] = &[&PMDA, &SERVE, &CHECK, &IDS_COMMAND];
 
 fn number<T: std::str::FromStr>(value: &OsString, why: &'static str) -> Result<T, &'static str> {
     value.to_str().and_then(|text| text.parse().ok()).ok_or(why)

@@ -98,6 +98,13 @@ const ABOUT: &str = "pmbridge makes the metrics of Prometheus and OpenMetrics en
                      pmcd or by itself. Called by a name that starts with pmda, it is pmbridge pmda.";
 const CONFIGURATION: &str = include_str!("configuration.man");
 const EPILOGUE: &str = ".SH FILES\n.TP\n.I $PCP_PMDAS_DIR/openmetrics/config.d\nthe sources\n\
+                        .TP\n.I $PCP_VAR_DIR/config/pmda/DOMAIN.pmbridge\n\
+                        the ids that sources, metrics and instances have, one a line:\n\
+                        .BR \"source \" \"CLUSTER NAME\" ,\n.BR \"further \" \"CLUSTER OF\" ,\n\
+                        .BR \"metric \" \"CLUSTER.ITEM NAME\" ,\n\
+                        .BR \"instance \" \"CLUSTER.ITEM ID +|= NAME\" .\n\
+                        A new id is there before it is shown to anybody. What is damaged is set aside as \
+                        FILE.damaged, what can be read of it is kept, and the log says so\n\
                         .TP\n.I $PCP_LOG_DIR/pmcd/openmetrics.log\nthe log under pmcd\n\
                         .SH SEE ALSO\n.BR pmcd (1),\n.BR pminfo (1),\n.BR pmdaopenmetrics (1)\n";
 const INDENT: &str = "                           ";

@@ -22,6 +22,9 @@ pub(super) const SERIAL: u32 = 0;
 /// The name of instance 0, which tells of all sources.
 pub(super) const TOTAL: &str = "control";
 
+/// The last item that PCP's own PMDA has too.
+pub(super) const STOCK: u16 = 6;
+
 /// In the order of their items from 1 on: new ones go to the end, so that ids stay.
 ///
 /// The first tells which instances there are.

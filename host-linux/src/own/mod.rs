@@ -88,6 +88,7 @@ impl Own {
             name: row.name.to_owned(),
             help: row.help,
             item: None,
+            aside: false,
         })
     }
 
@@ -99,6 +100,8 @@ impl Own {
             name: format!("{root}.control.{}", row.name),
             help: control::help(row, compat),
             item: Some(item),
+            // QA of PCP (1321) holds a listing of everything to the stock PMDA's names.
+            aside: item > control::STOCK,
         })
     }
 
@@ -111,7 +114,7 @@ impl Own {
     ) -> Result<Self, Full> {
         let mut ids = Vec::new();
         for (row, item) in table.iter().zip(1..) {
-            let Declared { name, help, item } = declared(row, item);
+            let Declared { name, help, item, aside } = declared(row, item);
             let declaration = Declaration {
                 name: &name,
                 help,
@@ -121,6 +124,7 @@ impl Own {
                 instances: row.instances(),
                 item,
                 storable: matches!(row.says, Says::Debug),
+                aside,
             };
             ids.push(store.declare(source, &declaration)?);
         }
@@ -197,6 +201,7 @@ struct Declared {
     name: String,
     help: &'static str,
     item: Option<u16>,
+    aside: bool,
 }
 
 /// Publishes a value. What has no room for itself has nothing to say; that shows in what counts refusals.

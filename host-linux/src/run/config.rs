@@ -39,9 +39,18 @@ impl Host {
             return;
         }
         let place = self.targets.len();
-        match self.store.add_source(&source.name, &labels(&source), None) {
+        let texts = labels(&source);
+        let entered = match self.recalled(&source.name) {
+            Some(id) => self.store.set_labels(id, &texts).map(|()| {
+                self.store.revive(id);
+                id
+            }),
+            None => self.store.add_source(&source.name, &texts, None),
+        };
+        match entered {
             Ok(id) => {
                 let cluster = self.store.view().cluster(id);
+                self.note_source(&source.name, cluster);
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.names.insert(source.name.clone(), place);
                 self.enter(id, place);
@@ -75,6 +84,7 @@ impl Host {
         for source in added.into_iter().chain(changed) {
             self.add(source);
         }
+        self.save_ids();
         for name in removed {
             let Some(place) = self.names.get(&name).copied() else { continue };
             self.log.info(format_args!("source {name} is gone"));

@@ -342,7 +342,8 @@ impl Host {
             false if is_cheap(target) => now,
             false => Instant::NEVER,
         };
-        self.store.commit(target.id, whole, holds_until);
+        let id = target.id;
+        self.store.commit(id, whole, holds_until);
         // A source without a metric is named by no request.
         let empty = target.totals.samples == 0;
         let again = match whole {
@@ -352,6 +353,7 @@ impl Host {
         self.timers.set(place, again.map(|pause| now.saturating_add(pause)));
         self.wanted.leave(place);
         self.ended = true;
+        self.save_ids_of(id);
         self.tell_news(place, complaint.as_deref(), whole);
         self.account(place);
         if self.targets.get(place).is_some_and(|target| matches!(target.source.origin, Origin::Script(_))) {

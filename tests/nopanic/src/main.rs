@@ -129,6 +129,7 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         instances: Instances::Shared(black_box(3)),
         item: black_box(Some(7)),
         storable: black_box(true),
+        aside: black_box(true),
     };
     if let Ok(metric) = store.declare(own, &declaration) {
         let _ = black_box(store.publish(metric, Instance::named(text), Published::Bits(black_box(1))));
