@@ -186,7 +186,7 @@ impl Pmcd {
     }
 
     /// Starts pmcd with the line that its configuration has for the PMDA, and waits for nothing but its port.
-    pub fn start_with(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
+    pub fn start_line(sources: &[(&str, &str)], line: impl FnOnce(&Dir) -> String) -> Self {
         let setup = Self::setup(sources);
         let line = line(&setup.dir);
         setup.start_line(&line)
