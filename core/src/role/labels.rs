@@ -43,7 +43,8 @@ pub(super) enum Set<'a> {
     Text(LabelSet<'a>),
     /// The label `source` of a source.
     Source(LabelSet<'a>),
-    /// A metric: those of its series that was written last, and those that only others have (import: labels).
+    /// A metric: those of its series that was written last, and those that only others have; of a metric that a PCP
+    /// line describes those of its first (import: labels; QA 1221).
     Item(&'a Metric),
     /// An instance.
     Series(&'a Metric, &'a Series),
@@ -200,6 +201,9 @@ impl<'a> Labels<'a> {
 
     /// Goes over the labels that can be told, by name, each once: where they lie in the JSON, and what they are.
     fn each(&self, scope: &Scope<'a>, set: Set<'a>, f: &mut dyn FnMut(Index, Found<'a>)) {
+        if set.is_lost(scope) {
+            return;
+        }
         let mut at = 1usize;
         let mut before = "";
         while let Some(found) = set.after(scope, before) {
@@ -246,6 +250,19 @@ impl<'a> Labels<'a> {
 }
 
 impl<'a> Set<'a> {
+    /// Whether PCP 6.0 has none of these labels, because one of their values needs an escape in JSON (QA 1221).
+    fn is_lost(self, scope: &Scope<'a>) -> bool {
+        let view = scope.view;
+        let labels = match self {
+            _ if view.compat() != Compat::V60 => return false,
+            Self::Text(_) | Self::Source(_) => return false,
+            Self::Item(metric) => teller(scope, metric).map_or(LabelSet::EMPTY, |series| view.labels(series)),
+            Self::Series(_, series) => view.labels(series),
+        };
+        let needs = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        labels.iter().flat_map(|label| label.value.pieces()).any(|piece| piece.bytes().any(needs))
+    }
+
     /// The label whose name comes next after `before`.
     fn after(self, scope: &Scope<'a>, before: &str) -> Option<Found<'a>> {
         let view = scope.view;
@@ -256,9 +273,9 @@ impl<'a> Set<'a> {
                 labels.iter().find(|l| l.name.raw() == "source" && before.is_empty()).map(sent)
             }
             Self::Item(metric) => {
-                let latest = view.latest(metric)?;
+                let latest = teller(scope, metric)?;
                 let mut best = None;
-                if view.is_mixed(metric) {
+                if view.is_mixed(metric) && !view.is_verbatim(metric) {
                     for (_, series) in view.series_from(view.first(metric)) {
                         best = next_by_name(view.labels(series), before, best);
                     }
@@ -285,6 +302,12 @@ impl<'a> Set<'a> {
             }
         }
     }
+}
+
+/// The series whose labels those of its metric are.
+fn teller<'a>(scope: &Scope<'a>, metric: &Metric) -> Option<&'a Series> {
+    let first = scope.view.series_at(scope.view.first(metric)).filter(|_| scope.view.is_verbatim(metric));
+    first.or_else(|| scope.view.latest(metric))
 }
 
 impl Found<'_> {

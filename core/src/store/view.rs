@@ -234,6 +234,11 @@ impl<'a> View<'a> {
         row(metric.latest).filter(same).or_else(|| row(metric.first))
     }
 
+    /// Whether a PCP line or the configuration says what a metric is.
+    pub const fn is_verbatim(&self, metric: &Metric) -> bool {
+        metric.is(Metric::VERBATIM)
+    }
+
     /// Whether the series of a metric do not all have the same label names.
     pub const fn is_mixed(&self, metric: &Metric) -> bool {
         metric.is(Metric::MIXED)
