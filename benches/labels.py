@@ -56,7 +56,7 @@ try:
     expected = int(ready[1]) * asked.E
     wanted = lambda: [name for name in site.names("openmetrics") if ".control." not in name]
     names = soak.wait_for("%d names" % expected, lambda: (lambda found: len(found) >= expected and found)(wanted()), 300)
-    pmids = list(site.context.pmLookupName(tuple(names)))
+    pmids = list(site.context.pmLookupName(tuple(names), 1))
     sample = pmids[:: max(1, len(pmids) // 300)]
     # Some rounds of the cheap one, since the kernel counts CPU in hundredths of a second.
     before, begun, asks = cpu(site.pmda), time.monotonic(), 0
