@@ -4,7 +4,7 @@
 //! [`Tx`] what a role has produced until the peer has taken it. [`receive`] and [`send`] move bytes until the peer has
 //! no more of them or takes no more, which is what edge-triggered readiness demands.
 //!
-//! The pipe to pmcd is the exception: its open files are shared with pmcd, so O_NONBLOCK on them would break pmcd's
+//! The pipe to pmcd is the exception, and a socket in its place is treated alike: its open files are shared with pmcd, so O_NONBLOCK on them would break pmcd's
 //! own plain reads. [`Pipe`] asks before each read whether one would wait, and its writes wait until pmcd has drained
 //! the pipe, which it does as it waits for the answer.
 
@@ -182,7 +182,7 @@ fn after(error: io::Error) -> io::Result<Option<Flow>> {
     }
 }
 
-/// The two pipes between pmcd and a PMDA.
+/// The two pipes between pmcd and a PMDA, or both directions of a socket between them.
 ///
 /// Reading looks like that of a nonblocking peer, so [`receive`] works on it; writing blocks, so [`send`] writes all.
 #[derive(Debug)]

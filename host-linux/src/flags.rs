@@ -15,6 +15,7 @@ use std::time::Duration;
 use pmbridge_core::mapping::Compat;
 
 use crate::limits::Limits;
+use crate::listener::Link;
 
 use commands::{COMMANDS, Command, PMDA};
 
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) nosort: bool,
     /// The first part of all names.
     pub(crate) root: String,
+    /// How pmcd reaches us.
+    pub(crate) link: Link,
     /// How long a scrape may take.
     pub(crate) timeout: Duration,
     /// How often a source that does not answer is asked again at least.
@@ -73,6 +76,7 @@ impl Default for Options {
             log: None,
             nosort: false,
             root: "openmetrics".into(),
+            link: Link::Pipe,
             timeout: Duration::from_secs(2),
             refresh: Duration::from_secs(10),
             max_age: Duration::ZERO,
@@ -364,6 +368,26 @@ mod tests {
             let message = refused(&format!("pmbridge pmda {line}"));
             assert!(message.contains("is not a"), "{line}: {message}");
         }
+    }
+
+    #[test]
+    fn a_user_with_a_slash_is_a_socket() {
+        let link = |line: &str| match parsed(line).unwrap() {
+            Invocation::Pmda(options) => (options.link, options.user),
+            other => panic!("{other:?}"),
+        };
+        let unix = |path: &str| Link::Unix(path.into());
+        for (line, want) in [
+            ("pmbridge pmda -d 444", (Link::Pipe, None)),
+            ("pmbridge pmda -u /run/a.socket", (unix("/run/a.socket"), None)),
+            ("pmbridge pmda -u./a.socket -u root", (unix("./a.socket"), Some("root".into()))),
+            ("pmbridge pmda --unix a.socket", (unix("a.socket"), None)),
+            ("pmda -i 4444", (Link::Inet(([127, 0, 0, 1], 4444).into()), None)),
+            ("pmda -6 4444", (Link::Inet("[::1]:4444".parse().unwrap()), None)),
+        ] {
+            assert_eq!(link(line), want, "{line}");
+        }
+        assert!(refused("pmda -i 0").contains("a port from 1 to 65535"));
     }
 
     #[test]

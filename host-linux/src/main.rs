@@ -9,6 +9,7 @@ mod flags;
 mod ids;
 mod inflate;
 mod limits;
+mod listener;
 mod log;
 mod memory;
 mod own;

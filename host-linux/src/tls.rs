@@ -192,6 +192,9 @@ fn explained(error: Error) -> io::Error {
             "the server's certificate has an unknown issuer (SSL_CERT_FILE can name a file of trusted ones)"
                 .into()
         }
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "the server's certificate is not signed by the trusted issuer that it names".into()
+        }
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the server's certificate has expired".into()
         }

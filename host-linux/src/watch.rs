@@ -359,12 +359,14 @@ mod tests {
         let most = 2 + began.elapsed().as_millis() / BURST.as_millis();
         assert!((1..=most).contains(&looks), "{looks} of {most}");
         fs::write(dir.at("s0.url"), "x").unwrap();
+        let asked = Instant::now();
         assert!(dir.watch.has_changed(true), "asked");
         fs::write(dir.at("s0.url"), "x").unwrap();
-        assert!(!dir.watch.has_changed(false), "not asked");
-        let wait = dir.watch.wait().unwrap();
-        assert!(wait <= BURST);
-        sleep(wait);
+        if dir.watch.has_changed(false) {
+            assert!(asked.elapsed() >= BURST, "not asked, and too soon");
+            fs::write(dir.at("s0.url"), "x").unwrap();
+        }
+        sleep(BURST);
         assert!(dir.watch.has_changed(false) && dir.watch.wait().is_none());
     }
 
@@ -394,6 +396,9 @@ mod tests {
         fs::write(&a, "x").unwrap();
         let most: usize =
             fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+        if most > 1 << 18 {
+            return;
+        }
         for _ in 0..most {
             fs::rename(&a, &b).unwrap();
             fs::rename(&b, &a).unwrap();

@@ -21,12 +21,12 @@ pub struct Https {
 }
 
 impl Authority {
-    /// A new one that nobody trusts yet.
-    pub fn new() -> Self {
+    /// A new one of this name, that nobody trusts yet.
+    pub fn new(name: &str) -> Self {
         let this = Self { dir: Dir::new() };
-        this.openssl(
-            "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=authority -keyout ca.key -out ca.pem",
-        );
+        this.openssl(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN={name} -keyout ca.key -out ca.pem"
+        ));
         this
     }
 
@@ -60,11 +60,5 @@ impl Authority {
     fn openssl(&self, args: &str) {
         let mut command = Command::new(OPENSSL);
         run(command.args(args.split(' ')).current_dir::<&Path>(self.dir.path())).ok();
-    }
-}
-
-impl Default for Authority {
-    fn default() -> Self {
-        Self::new()
     }
 }

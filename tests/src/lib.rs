@@ -19,13 +19,15 @@ mod https;
 mod peer;
 mod pminfo;
 mod process;
+mod sandbox;
 mod server;
 
 pub use dir::Dir;
 pub use https::{Authority, Https};
-pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, pmbridge, script};
+pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, TRUST, pmbridge, script};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, Usage, children, run, signal, tool};
+pub use sandbox::Sandbox;
 pub use server::{Answer, Server, Stream};
 
 use std::io::Write;
@@ -66,10 +68,15 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 pub fn has(test: &str, files: &[&str]) -> bool {
     let missing: Vec<_> = files.iter().filter(|file| !Path::new(file).exists()).collect();
     if !missing.is_empty() {
-        let line = format!("SKIPPED {test}: not installed: {missing:?}\n");
-        std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+        skip(test, &format!("not installed: {missing:?}"));
     }
     missing.is_empty()
+}
+
+/// Says that a test is skipped, past libtest's capture.
+pub fn skip(test: &str, why: &str) {
+    let line = format!("SKIPPED {test}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
 }
 
 /// pmcd, as Debian and Fedora place it.

@@ -180,16 +180,6 @@ impl Pmcd {
         Self::setup(sources).start(pmda)
     }
 
-    /// The same with the files of a directory where PMDAs keep their ids.
-    pub fn start_with(pmda: Pmda, sources: &[(&str, &str)], ids: Option<&Path>) -> Self {
-        let setup = Self::setup(sources);
-        for entry in ids.into_iter().flat_map(|ids| std::fs::read_dir(ids).expect("ids")).flatten() {
-            let to = setup.dir.join("var/config/pmda").join(entry.file_name());
-            std::fs::copy(entry.path(), to).expect("a file of ids");
-        }
-        setup.start(pmda)
-    }
-
     /// Starts pmcd with these sources and waits for nothing but its port.
     pub fn start_unready(pmda: Pmda, sources: &[(&str, &str)]) -> Self {
         Self::setup(sources).start_unready(pmda)
@@ -268,6 +258,9 @@ fn user() -> String {
     run(Command::new("id").arg("-un")).ok().trim().to_owned()
 }
 
+/// The variables that say whose certificates are trusted. Tests set those that they want.
+pub const TRUST: [&str; 4] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// `pmbridge serve` on a port of its own.
 #[derive(Debug)]
 pub struct Serve {
@@ -289,6 +282,9 @@ impl Serve {
         let dir = Dir::new();
         let port = free_port();
         let mut command = Command::new(pmbridge());
+        for variable in TRUST {
+            command.env_remove(variable);
+        }
         command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
         let mut process = Process::start(&mut command, dir.join("serve.log"));

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use pmbridge_tests::{Answer, PMCD, Pmcd, Pmda, Server, eventually, has, run};
+use pmbridge_tests::{Answer, Dir, PMCD, Pmcd, Pmda, STOCK, Server, eventually, has, metrics, run};
 
 /// The PMDA with one source, and documents that differ in the value of their one metric.
 struct Site {
@@ -179,4 +179,80 @@ fn five_hundred_sources_at_once_are_few_looks() {
     site.shows("many.s0", Some(1));
     let looks = site.said("Config change detected");
     assert!(looks < 50, "{looks} looks");
+}
+
+const DOCUMENT: &str = "m1{a=\"1\",b=\"2\"} 1\nm2{a=\"1\",b=\"2\"} 2\nm3{a=\"1\",b=\"3\"} 3\nm3{a=\"2\",b=\"3\"} 3\nns:m4{a=\"1\"} 4\nm5 5\n";
+
+/// What a file may say behind its URL and mean the same to both PMDAs.
+const LINES: &[(&str, &str)] = &[
+    ("metric", "FILTER: EXCLUDE METRIC m1"),
+    ("first", "FILTER: INCLUDE METRIC m1\nFILTER: EXCLUDE METRIC m|ns"),
+    ("start", "FILTER: EXCLUDE METRIC .*2\nFILTER: EXCLUDE METRIC 3"),
+    ("spaces", "FILTER:   EXCLUDE \t METRIC    m1  "),
+    ("nospace", "FILTER:EXCLUDE METRIC m1"),
+    ("lower", "FILTER: exclude METRIC m1"),
+    ("unread", "filter: EXCLUDE METRIC m1\n FILTER: EXCLUDE METRIC m2\nFILTER: EXCLUDE metric m3"),
+    ("blank", "FILTER: EXCLUDE METRIC m1 m2"),
+    ("label", "FILTER: EXCLUDE LABEL b"),
+    ("labels", "FILTER: EXCLUDE LABEL .*"),
+    ("duplicates", "FILTER: EXCLUDE LABEL a"),
+    ("optional", "FILTER: OPTIONAL LABEL b"),
+    ("alloptional", "FILTER: OPTIONAL LABEL ."),
+    ("metadata", "METADATA: m1 u32 x counter byte / sec"),
+    ("singular", "METADATA: m1 u64 PM_INDOM_NULL discrete none"),
+    ("colon", "METADATA: ns:m4 32 x counter count"),
+    ("twice", "METADATA: m u32 x counter\nMETADATA: m1 u64 x instant byte"),
+];
+
+#[test]
+fn what_both_pmdas_understand_they_take_the_same() {
+    if !has("what_both_pmdas_understand_they_take_the_same", &[PMCD, STOCK]) {
+        return;
+    }
+    let dir = Dir::new();
+    let path = dir.write("document.txt", DOCUMENT);
+    let files: Vec<_> =
+        LINES.iter().map(|(name, lines)| (*name, format!("file://{}\n{lines}", path.display()))).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let listing = |pmda| {
+        let pmcd = Pmcd::start(pmda, &files);
+        let mut all = metrics(&run(pmcd.tool("pminfo").args(["-dfmtT", "openmetrics"])).out, "openmetrics");
+        all.retain(|name, _| !name.starts_with("openmetrics.control."));
+        all
+    };
+    let (stock, ours) = (listing(Pmda::Stock), listing(Pmda::Ours));
+    assert_eq!(stock.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+    let all: Vec<_> = stock
+        .iter()
+        .flat_map(|(name, theirs)| theirs.differences(&ours[name]).into_iter().map(move |what| (name, what)))
+        .collect();
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn an_edited_filter_holds_for_metrics_that_are_known() {
+    if !has("an_edited_filter_holds_for_metrics_that_are_known", &[PMCD]) {
+        return;
+    }
+    let site = Site::new();
+    let url = site.server.put("/doc", Answer::Document(DOCUMENT.as_bytes().to_vec()));
+    let path = site.pmcd.dir.join("config.d/a.url");
+    let edit = |lines: &str| {
+        fs::write(&path, format!("{url}\n{lines}\n")).unwrap();
+        run(site.pmcd.tool("pminfo").args(["-dfm", "openmetrics.a"])).out
+    };
+    let first = edit("");
+    assert!(first.contains("openmetrics.a.m1 PMID") && first.contains("a:1 b:2"), "{first}");
+    let without = edit("FILTER: EXCLUDE METRIC m1\nFILTER: EXCLUDE LABEL b");
+    let m1 = without.split("openmetrics.").find(|part| part.starts_with("a.m1 ")).unwrap_or_default();
+    assert!(!m1.contains("value"), "{without}");
+    assert!(without.contains("\"0 a:1\"") || without.contains("a:1\"] value"), "{without}");
+    assert_eq!(site.said("Metric openmetrics.a.m1 excluded by config filters"), 1);
+    let again = edit("");
+    let id = |listing: &str| {
+        let line = listing.lines().find(|line| line.starts_with("openmetrics.a.m1 "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(id(&again), id(&first), "{again}");
+    assert!(again.contains("value 1\n"), "{again}");
 }

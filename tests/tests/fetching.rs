@@ -1,14 +1,18 @@
 //! Documents that come encrypted, packed, from elsewhere, or from a script.
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use flate2::{Compression, write::GzEncoder};
-use pmbridge_tests::{Answer, Authority, Dir, OPENSSL, PMINFO, PYTHON, Serve, Server, eventually, has, run};
+use pmbridge_tests::{
+    Answer, Authority, Dir, OPENSSL, PMINFO, PYTHON, Serve, Server, TRUST, eventually, has, run,
+};
 
 /// What a fetch of one metric shows.
 fn fetch(serve: &Serve, name: &str) -> String {
-    run(serve.tool("pminfo").args(["-f", &format!("openmetrics.{name}")])).out
+    let name = if name.is_empty() { "openmetrics".into() } else { format!("openmetrics.{name}") };
+    run(serve.tool("pminfo").args(["-f", &name])).out
 }
 
 /// Waits until a metric has this value.
@@ -45,14 +49,20 @@ fn a_certificate_is_verified() {
     if !has("a_certificate_is_verified", &[PMINFO, PYTHON, OPENSSL]) {
         return;
     }
-    let (known, unknown) = (Authority::new(), Authority::new());
+    let (known, unknown, double) = (Authority::new("a"), Authority::new("b"), Authority::new("a"));
     let good = known.server("DNS:localhost,IP:127.0.0.1", 30, &[]);
     let old = known.server("DNS:localhost,IP:127.0.0.1", 30, &["1.2"]);
     let other = known.server("DNS:other.example", 30, &[]);
     let expired = known.server("DNS:localhost", -1, &[]);
     let stranger = unknown.server("DNS:localhost", 30, &[]);
-    let plain = Server::new();
-    plain.put("/m", Answer::Document(b"a 1\n".to_vec()));
+    let forged = double.server("DNS:localhost", 30, &[]);
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain_port = plain.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in plain.incoming() {
+            drop(client.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
     let mut sources = vec![
         format!("byname=https://localhost:{}/m", good.port),
         format!("byaddress=https://127.0.0.1:{}/slow", good.port),
@@ -62,7 +72,8 @@ fn a_certificate_is_verified() {
         format!("other=https://localhost:{}/m", other.port),
         format!("expired=https://localhost:{}/m", expired.port),
         format!("stranger=https://localhost:{}/m", stranger.port),
-        format!("plain=https://127.0.0.1:{}/m", plain.port()),
+        format!("forged=https://localhost:{}/m", forged.port),
+        format!("plain=https://127.0.0.1:{plain_port}/m"),
     ];
     let args: Vec<_> = sources.iter_mut().map(|source| &**source).collect();
     let ca = known.file();
@@ -75,6 +86,7 @@ fn a_certificate_is_verified() {
         ("other", "the server's certificate is for another name"),
         ("expired", "the server's certificate has expired"),
         ("stranger", "the server's certificate has an unknown issuer"),
+        ("forged", "the server's certificate is not signed by the trusted issuer that it names"),
         ("plain", "the server does not speak TLS there"),
         ("cut", "connection was cut"),
     ] {
@@ -98,7 +110,7 @@ fn an_encrypted_connection_is_kept_and_a_session_is_resumed() {
     if !has("an_encrypted_connection_is_kept_and_a_session_is_resumed", &[PMINFO, PYTHON, OPENSSL]) {
         return;
     }
-    let authority = Authority::new();
+    let authority = Authority::new("a");
     let (kept, closing) =
         (authority.server("IP:127.0.0.1", 30, &[]), authority.server("IP:127.0.0.1", 20, &[]));
     let (kept, closing) = (
@@ -120,12 +132,15 @@ fn check_speaks_tls_and_follows() {
     if !has("check_speaks_tls_and_follows", &[PYTHON, OPENSSL]) {
         return;
     }
-    let authority = Authority::new();
+    let authority = Authority::new("a");
     let https = authority.server("DNS:localhost", 30, &[]);
     let server = Server::new();
     let url = server.put("/x", moved(302, &format!("https://localhost:{}/m", https.port)));
     let check = |ca: &str| {
         let mut command = std::process::Command::new(pmbridge_tests::pmbridge());
+        for variable in TRUST {
+            command.env_remove(variable);
+        }
         run(command.args(["check", &url]).env("SSL_CERT_FILE", ca))
     };
     let shown = check(authority.file().to_str().unwrap()).ok();
@@ -346,6 +361,17 @@ fn a_script_whose_time_is_over_is_killed_with_its_children() {
         fetch(&serve, "");
     }
     assert!(children <= 2 && descriptors(&serve) <= before + 6, "{}", serve.process.said());
+    // One that runs as pmbridge ends goes with it.
+    let hung = || dir.read("pids").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let known = hung().len();
+    eventually("the script again", || (hung().len() > known).then_some(()));
+    drop(serve);
+    for pid in hung() {
+        eventually("the end of the script", || {
+            let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            (!command.contains("sleep") && !command.contains("hung")).then_some(())
+        });
+    }
 }
 
 #[test]

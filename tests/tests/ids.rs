@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pmbridge_tests::{Dir, PMCD, PYTHON, Pmcd, Pmda, SAMPLES, STOCK, eventually, has, pmbridge, run, tool};
+use pmbridge_tests::{
+    Dir, PMCD, PYTHON, Pmcd, Pmda, SAMPLES, STOCK, Setup, eventually, has, pmbridge, run, tool,
+};
 
 /// Labels that a pickle spells in every way it has.
 const ODD: &str = "a_m{x=\"q\\\"uote\",y=\"back\\\\slash\",z=\"nl\\nhere\"} 1\n\
@@ -22,8 +24,11 @@ fn sources(dir: &Dir) -> Vec<(String, String)> {
 }
 
 fn start(sources: &[(String, String)], tables: Option<&Path>) -> Pmcd {
-    let borrowed: Vec<_> = sources.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
-    Pmcd::start_with(Pmda::Stock, &borrowed, tables)
+    let setup = sources.iter().fold(Setup::new(), |setup, (name, url)| setup.source(name, url));
+    for entry in tables.into_iter().flat_map(|tables| std::fs::read_dir(tables).unwrap()).flatten() {
+        std::fs::copy(entry.path(), setup.dir.join("var/config/pmda").join(entry.file_name())).unwrap();
+    }
+    setup.start(Pmda::Stock)
 }
 
 /// PMIDs, instance domains and instances of all metrics, once the last of the sources has shown its own.

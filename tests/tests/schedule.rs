@@ -127,6 +127,10 @@ fn endpoints_that_are_dead_at_the_start_hold_nobody_up() {
     }
     server.put("/hung", document(2));
     eventually("the one that came", || (fetch(pmcd.tool("pminfo"), "openmetrics").0 == 2).then_some(()));
+    // Its next try is far away by now, but an edited source is asked at once.
+    let third = server.put("/third", document(3));
+    pmcd.dir.write("config.d/refused.url", format!("{third}\n"));
+    eventually("the edited one", || (fetch(pmcd.tool("pminfo"), "openmetrics").0 == 3).then_some(()));
 }
 
 #[test]

@@ -253,8 +253,8 @@ impl<S: Storage> Store<S> {
         let Some(row) = self.source_mut(source) else { return };
         if now < row.holds_until {
             row.finished = row.finished.max(ticket.0);
-        } else {
-            row.wanted = row.wanted.max(ticket.0);
+        } else if ticket.0 > row.wanted {
+            row.wanted = ticket.0;
             self.stirred = true;
         }
     }

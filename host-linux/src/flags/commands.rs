@@ -4,12 +4,13 @@
 //! [`Options`].
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use pmbridge_core::mapping::Compat;
 
 use super::{Format, Invocation, Options};
+use crate::listener::Link;
 
 /// One command: its row in the overview, its flags and its operands.
 pub(super) struct Command {
@@ -87,7 +88,7 @@ const TIMEOUT: Flag = Flag {
     takes: Some("SECONDS"),
     help: "How long a scrape may take as a whole (2), 4.4 at most, for pmcd waits 5 seconds. Metrics of a source that \
            has not answered by then give 'Try again', the others are there. One that has sent 1M and goes on \
-           sending may take 4.4 seconds.",
+           sending may take 4.4 seconds. A script that still runs is killed, with all that it started.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())
@@ -136,6 +137,57 @@ const USER: Flag = Flag {
     help: "Become USER once log and port are open. Unless given, root becomes pcp, or nobody where there is no pcp; '-u root' stays root.",
     set: |o, v| {
         o.user = Some(v.to_str().ok_or("a user name")?.into());
+        Ok(())
+    },
+};
+
+/// PMDAs have always spelt both with -u: what has a slash is a path.
+const USER_OR_SOCKET: Flag = Flag {
+    takes: Some("USER|PATH"),
+    help: "USER: become USER once log and port are open. Unless given, root becomes pcp, or nobody where there is no \
+           pcp; '-u root' stays root. PATH (anything with a slash): as --unix.",
+    set: |o, v| {
+        let text = v.to_str().ok_or("a user name or a path")?;
+        if text.contains('/') {
+            o.link = Link::Unix(text.into());
+            Ok(())
+        } else {
+            (USER.set)(o, v)
+        }
+    },
+    ..USER
+};
+
+const INET: Flag = Flag {
+    long: "inet",
+    short: Some('i'),
+    takes: Some("PORT"),
+    help: "pmcd.conf says 'socket inet PORT': listen on this port of 127.0.0.1. The first who connects is taken for \
+           pmcd; where it does not come within 60 s, the PMDA ends.",
+    set: |o, v| {
+        o.link = Link::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port(v)?));
+        Ok(())
+    },
+};
+
+const IPV6: Flag = Flag {
+    long: "ipv6",
+    short: Some('6'),
+    takes: Some("PORT"),
+    help: "The same for 'socket ipv6 PORT', on ::1.",
+    set: |o, v| {
+        o.link = Link::Inet(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port(v)?));
+        Ok(())
+    },
+};
+
+const UNIX: Flag = Flag {
+    long: "unix",
+    short: None,
+    takes: Some("PATH"),
+    help: "The same for 'socket unix PATH': a socket for root and PCP's user. One that an earlier run left is removed.",
+    set: |o, v| {
+        o.link = Link::Unix(v.into());
         Ok(())
     },
 };
@@ -194,7 +246,7 @@ const MAX_BODY: Flag = Flag {
     long: "max-body",
     short: None,
     takes: Some("BYTES"),
-    help: "Give up on a document after BYTES (1G).",
+    help: "Give up on a document after BYTES (1G), unpacked where it comes packed.",
     set: |o, v| {
         o.limits.body = size(v)?;
         Ok(())
@@ -250,13 +302,16 @@ pub(super) const PMDA: Command = Command {
         TIMEOUT,
         REFRESH,
         MAX_AGE,
-        USER,
+        USER_OR_SOCKET,
+        INET,
+        IPV6,
+        UNIX,
         Flag {
             long: "ready",
             short: None,
             takes: None,
             help: "pmcd.conf says plain 'binary': pmcd asks at once and must not be told when all is ready. Without \
-                   it the line must say 'binary notready'.",
+                   it the line must say 'binary notready'. Sockets have plain lines only.",
             set: |o, _| {
                 o.ready = true;
                 Ok(())
@@ -416,6 +471,11 @@ const IDS_COMMAND: Command = Command {
 
 /// All commands, in the order of the texts.
 pub(super) const COMMANDS: &[&Command] = &[&PMDA, &SERVE, &CHECK, &IDS_COMMAND];
+
+fn port(value: &OsString) -> Result<u16, &'static str> {
+    let why = "a port from 1 to 65535";
+    number(value, why).and_then(|port| if port > 0 { Ok(port) } else { Err(why) })
+}
 
 fn number<T: std::str::FromStr>(value: &OsString, why: &'static str) -> Result<T, &'static str> {
     value.to_str().and_then(|text| text.parse().ok()).ok_or(why)

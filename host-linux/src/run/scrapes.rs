@@ -93,9 +93,18 @@ impl Host {
 
     fn step(&mut self, place: usize) {
         let (now, wall) = (self.now(), wall());
-        let Some(target) = self.targets.get_mut(place).filter(|t| t.ready) else { return };
+        let runs = self.lanes.get(place).is_some_and(|lane| lane.began.is_some());
+        let Some(target) = self.targets.get_mut(place) else { return };
+        if !core::mem::take(&mut target.ready) {
+            return;
+        }
         let mut cx = Context { store: &mut self.store, now, wall };
-        match target.pump(&mut cx) {
+        let outcome = match is_cheap(target) {
+            true if runs => target.begin(&mut cx),
+            true => return,
+            false => target.pump(&mut cx),
+        };
+        match outcome {
             Outcome::Pending => {}
             Outcome::Unreached => self.reach(place),
             Outcome::More => {
@@ -110,7 +119,7 @@ impl Host {
     fn ring(&mut self, place: usize) {
         let now = self.now();
         let (Some(target), Some(lane)) = (self.targets.get(place), self.lanes.get_mut(place)) else { return };
-        if !target.is_running() {
+        if lane.began.is_none() {
             if self.wanted.holds(place) && !lane.settled {
                 lane.settled = true;
                 self.store.commit(target.id, false, Instant::NEVER);
@@ -122,7 +131,9 @@ impl Host {
         }
         let last = lane.began.unwrap_or(now).saturating_add(LAST);
         let come = target.received();
-        if come >= BULK && come > lane.come && now < last {
+        // What waits for us is not late, and what comes in bulk is let come.
+        let goes_on = self.ready.holds(place) || (come >= BULK && come > lane.come);
+        if goes_on && now < last {
             lane.come = come;
             self.timers.set(place, Some(now.saturating_add(GRACE).min(last)));
         } else {
@@ -133,12 +144,15 @@ impl Host {
 
     /// Begins a scrape, or puts the target in line for a descriptor.
     fn begin(&mut self, place: usize, probes: bool) {
-        let Some(target) = self.targets.get(place).filter(|t| !t.is_running()) else { return };
+        let (Some(target), Some(lane)) = (self.targets.get(place), self.lanes.get(place)) else { return };
+        if lane.began.is_some() {
+            return;
+        }
         if needs_descriptor(target) {
             let line = if probes { &mut self.sick } else { &mut self.wanted };
-            line.push(place);
+            let is_new = line.push(place);
             self.admit();
-            if self.wanted.holds(place) {
+            if is_new && self.wanted.holds(place) {
                 self.put_off(place);
             }
         } else {
@@ -199,6 +213,12 @@ impl Host {
         (lane.began, lane.come, lane.probing) = (Some(now), 0, probes);
         self.probes = self.probes.saturating_add(usize::from(probes));
         self.timers.set(place, Some(now.saturating_add(limit)));
+        if is_cheap(target) {
+            // It has its turn as others have, so that many files do not keep peers from theirs.
+            target.ready = true;
+            self.ready.push(place);
+            return;
+        }
         let mut cx = Context { store: &mut self.store, now, wall };
         match target.begin(&mut cx) {
             Outcome::Pending => {}

@@ -1,7 +1,7 @@
 //! The sources of a configuration directory: which there are, and what has changed since the last look.
 //!
 //! A file that its owner may execute is a source, a script whose output is the document; any other is one if its name
-//! ends in `.url`: see [`Entry`](entry::Entry). The source's name is the path below the directory without the last
+//! ends in `.url`: see [`Entry`]. The source's name is the path below the directory without the last
 //! extension, `/` read as `.`. Files are taken in the order of their full paths, byte by byte, for that order numbers
 //! new sources; of two files of one name the first wins.
 //!

@@ -9,27 +9,28 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use pmbridge_core::{role::Context, role::scraper::Sink as _, store::SourceId};
 
-use super::{Outcome, WINDOW, explain, intake::Intake};
+use super::{Means, Outcome, WINDOW, explain, intake::Intake};
 use crate::filter::Filter;
-use crate::limits::Limits;
 use crate::memory::Memory;
 
 /// A file, and what takes its documents.
 #[derive(Debug)]
 pub(super) struct Page {
     path: PathBuf,
+    means: Rc<Means>,
     pub(super) intake: Option<Intake>,
 }
 
 impl Page {
-    pub(super) fn new(id: SourceId, path: PathBuf, filter: &Rc<Filter>, limits: &Limits) -> Self {
-        Self { path, intake: Some(Intake::new(id, filter, limits)) }
+    pub(super) fn new(id: SourceId, path: PathBuf, filter: &Rc<Filter>, means: &Rc<Means>) -> Self {
+        Self { path, means: Rc::clone(means), intake: Some(Intake::new(id, filter, means)) }
     }
 
     /// Takes all of it.
-    pub(super) fn read(&mut self, cx: &mut Context<'_, Memory>, limits: &Limits) -> Outcome {
+    pub(super) fn read(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
+        let limits = &self.means.limits;
         let Some(intake) = self.intake.take() else { return Outcome::Pending };
-        let intake = self.intake.insert(intake.renewed(limits));
+        let intake = self.intake.insert(intake.renewed());
         let mut file = match open(&self.path) {
             Ok(file) => file,
             Err(error) => return Outcome::Failed(error.to_string()),

@@ -64,7 +64,7 @@ impl Client {
             secrets.push_str(&home.authorization());
         }
         let request = request(&home, &secrets);
-        let intake = Some(Intake::new(id, &source.filter, &means.limits));
+        let intake = Some(Intake::new(id, &source.filter, &means));
         Self {
             means,
             token,
@@ -180,7 +180,9 @@ impl Client {
         }
         match outcome {
             Ok(Outcome::Done(stats)) => {
-                if !scrape.stays_open() || !same_server(self.here(), &self.home) {
+                // What is left over would be taken for a part of the next exchange.
+                let clean = self.rx.is_empty() && self.tx.is_empty();
+                if !(clean && scrape.stays_open() && same_server(self.here(), &self.home)) {
                     self.stream = None;
                 }
                 self.intake = Some(scrape.into_document());
@@ -246,7 +248,7 @@ impl Client {
     fn renew(&mut self, request: Rc<[u8]>) {
         if let Some(intake) = self.intake.take() {
             let limit = u64::try_from(self.means.limits.body).unwrap_or(u64::MAX);
-            self.scrape = Some(Scraper::new(request, intake.renewed(&self.means.limits), limit));
+            self.scrape = Some(Scraper::new(request, intake.renewed(), limit));
         }
     }
 

@@ -13,44 +13,46 @@ use pmbridge_core::{
     store::{SourceId, Store},
 };
 
+use super::Means;
 use crate::filter::Filter;
 use crate::inflate::Inflate;
-use crate::limits::Limits;
 use crate::memory::Memory;
 
 /// What takes one document after another of one source.
 #[derive(Debug)]
 pub(super) struct Intake {
     id: SourceId,
-    document: Document<Vec<u8>, Rc<Filter>>,
+    means: Rc<Means>,
     filter: Rc<Filter>,
-    inflate: Option<Box<Inflate>>,
-    coded: bool,
+    document: Document<Vec<u8>, Rc<Filter>>,
+    /// What unpacks the document that comes, if it is packed. There are as many as documents come at once.
+    inflate: Option<Inflate>,
     left: u64,
     spent: Duration,
 }
 
 impl Intake {
     /// What takes the documents of this source.
-    pub(super) fn new(id: SourceId, filter: &Rc<Filter>, limits: &Limits) -> Self {
+    pub(super) fn new(id: SourceId, filter: &Rc<Filter>, means: &Rc<Means>) -> Self {
         // Zeroed memory that nobody has written to costs nothing.
-        let filter = Rc::clone(filter);
-        let document = Document::new(id, vec![0; limits.line], Rc::clone(&filter));
+        let document = Document::new(id, vec![0; means.limits.line], Rc::clone(filter));
+        let left = wide(means.limits.body);
         Self {
             id,
+            means: Rc::clone(means),
+            filter: Rc::clone(filter),
             document,
-            filter,
             inflate: None,
-            coded: false,
-            left: wide(limits.body),
+            left,
             spent: Duration::ZERO,
         }
     }
 
     /// Ready for the next document, with the memory of the last.
-    pub(super) fn renewed(self, limits: &Limits) -> Self {
+    pub(super) fn renewed(mut self) -> Self {
+        self.give_back();
         let document = Document::new(self.id, self.document.into_buffer(), Rc::clone(&self.filter));
-        Self { document, coded: false, left: wide(limits.body), ..self }
+        Self { document, left: wide(self.means.limits.body), ..self }
     }
 
     /// What came of the document so far.
@@ -60,20 +62,24 @@ impl Intake {
 
     /// Whether what comes is packed: a little of it may be a lot.
     pub(super) const fn is_coded(&self) -> bool {
-        self.coded
+        self.inflate.is_some()
     }
 
     /// The time that reading documents took since the last call.
     pub(super) const fn take_spent(&mut self) -> Duration {
         core::mem::replace(&mut self.spent, Duration::ZERO)
     }
+
+    /// What unpacks is another's from now on.
+    fn give_back(&mut self) {
+        self.means.unpackers.borrow_mut().extend(self.inflate.take());
+    }
 }
 
 impl Sink<Memory> for Intake {
     fn encoding(&mut self, coding: &[u8]) -> Result<(), Error> {
-        self.inflate.get_or_insert_with(|| Box::new(Inflate::new())).begin(coding)?;
-        self.coded = true;
-        Ok(())
+        let spare = self.means.unpackers.borrow_mut().pop();
+        self.inflate.insert(spare.unwrap_or_else(Inflate::new)).begin(coding)
     }
 
     fn feed(&mut self, store: &mut Store<Memory>, piece: &[u8]) -> Result<(), Error> {
@@ -86,16 +92,15 @@ impl Sink<Memory> for Intake {
             Ok(())
         };
         match &mut self.inflate {
-            Some(inflate) if self.coded => inflate.feed(piece, &mut take),
-            _ => take(piece),
+            Some(inflate) => inflate.feed(piece, &mut take),
+            None => take(piece),
         }
     }
 
     fn finish(&mut self, store: &mut Store<Memory>) -> Result<(), Error> {
-        match &self.inflate {
-            Some(inflate) if self.coded => inflate.finish()?,
-            _ => {}
-        }
+        let unpacked = self.inflate.as_ref().map_or(Ok(()), |inflate| inflate.finish());
+        self.give_back();
+        unpacked?;
         self.document.finish(store, &mut |_| {});
         Ok(())
     }

@@ -23,6 +23,7 @@ use pmbridge_core::{
     time::Instant,
 };
 
+use crate::inflate::Inflate;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::sources::{Origin, Source};
@@ -69,6 +70,7 @@ pub(crate) struct Means {
     pub(crate) limits: Limits,
     pub(crate) trust: Trust,
     pub(crate) scripts: RefCell<Scripts>,
+    unpackers: RefCell<Vec<Inflate>>,
 }
 
 impl Means {
@@ -79,6 +81,7 @@ impl Means {
             limits,
             trust: Trust::default(),
             scripts: RefCell::default(),
+            unpackers: RefCell::default(),
         }))
     }
 }
@@ -185,7 +188,7 @@ impl Target {
         self.began = Some(std::time::Instant::now());
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.begin(),
-            Kind::File(page) => page.read(cx, &self.means.limits),
+            Kind::File(page) => page.read(cx),
             Kind::Script(script) => script.begin(),
         };
         self.after(outcome)
@@ -322,7 +325,7 @@ impl Kind {
                 Self::Server(Box::new(http::Client::new(id, url.clone(), source, token, Rc::clone(means))))
             }
             Origin::Url(Url::File(path)) => {
-                Self::File(Box::new(file::Page::new(id, path.clone(), &source.filter, &means.limits)))
+                Self::File(Box::new(file::Page::new(id, path.clone(), &source.filter, means)))
             }
             Origin::Script(path) => {
                 Self::Script(Box::new(script::Script::new(id, path, token, Rc::clone(means))))
@@ -344,3 +347,114 @@ fn explain(error: scraper::Error, limits: &Limits) -> String {
 const WINDOW: usize = 64 << 10;
 /// The bytes after which others have their turn.
 const TURN: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::thread::JoinHandle;
+
+    use mio::{Events, Poll};
+    use pmbridge_core::{store::Store, time::Timestamp};
+
+    use super::*;
+
+    /// The outcome of one scrape of `origin`, and what it added up to.
+    fn scraped(origin: Origin, headers: &str) -> (Outcome, Totals) {
+        let mut poll = Poll::new().unwrap();
+        let means = Means::new(poll.registry(), Limits::DEFAULT).unwrap();
+        let mut store = Store::new(Memory::new(100, 100), 144, 1);
+        let id = store.add_source("s", "", None).unwrap();
+        store.begin(id);
+        let source = Source { headers: headers.into(), ..Source::plain("s".into(), origin) };
+        let mut target = Target::new(id, source, Token(1), means);
+        let (now, wall) = (Instant::from_millis(0), Timestamp { secs: 0, nanos: 0 });
+        let mut outcome = target.begin(&mut Context { store: &mut store, now, wall });
+        let mut events = Events::with_capacity(4);
+        loop {
+            match outcome {
+                Outcome::Done(_) | Outcome::Failed(_) => return (outcome, target.totals),
+                Outcome::Unreached => {
+                    let (host, port) = target.endpoint().unwrap();
+                    let address = SocketAddr::new(host.parse().unwrap(), port);
+                    target.resolved(vec![address]);
+                    target.connect().unwrap();
+                }
+                // Nobody tells here that a child has ended, so it is asked now and then.
+                Outcome::Pending => {
+                    poll.poll(&mut events, Some(std::time::Duration::from_millis(5))).unwrap_or_default();
+                }
+                Outcome::More => {}
+            }
+            outcome = target.pump(&mut Context { store: &mut store, now, wall });
+        }
+    }
+
+    #[test]
+    fn times_and_the_last_status_add_up() {
+        let path = std::env::temp_dir().join(format!("pmbridge-target-{}.sh", std::process::id()));
+        std::fs::write(&path, "#!/bin/sh\nsleep 0.1\necho a 1\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (outcome, totals) = scraped(Origin::Script(path.clone()), "");
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(outcome, Outcome::Done(stats) if stats.samples == 1), "{outcome:?}");
+        assert!(totals.fetch_ms >= 100 && totals.parse_ms < 100, "{totals:?}");
+        assert_eq!(totals.status_code, 0);
+
+        let (outcome, totals) = scraped(Origin::Url(Url::parse("file:///dev/null").unwrap()), "");
+        assert!(matches!(outcome, Outcome::Failed(why) if why == "not a regular file"));
+        assert_eq!(totals.status_code, 0);
+
+        for (status, whole) in [(200, true), (404, false), (302, false)] {
+            let server = Server::new(format!("HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\na 1\n"));
+            let (outcome, totals) = scraped(server.origin(), "");
+            assert_eq!(matches!(outcome, Outcome::Done(_)), whole, "{outcome:?}");
+            assert_eq!(totals.status_code, status);
+        }
+    }
+
+    /// A server of one answer.
+    struct Server {
+        url: String,
+        asked: JoinHandle<String>,
+    }
+
+    impl Server {
+        fn new(answer: String) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let asked = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut room = [0; 4096];
+                let len = client.read(&mut room).unwrap();
+                client.write_all(answer.as_bytes()).unwrap();
+                String::from_utf8_lossy(&room[..len]).into_owned()
+            });
+            Self { url, asked }
+        }
+
+        fn origin(&self) -> Origin {
+            Origin::Url(Url::parse(&self.url).unwrap())
+        }
+    }
+
+    #[test]
+    fn header_lines_go_to_the_own_server_only() {
+        let page = "HTTP/1.1 200 x\r\nContent-Length: 4\r\n\r\na 1\n";
+        let away = Server::new(page.into());
+        let to = format!("HTTP/1.1 301 x\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", away.url);
+        let home = Server::new(to);
+        let headers = "X-Token: secret\r\nCookie: secret\r\nauthorization: Bearer secret\r\n\
+                       Accept-Encoding: identity\r\nAccept: text/x\r\n";
+        let (outcome, totals) = scraped(home.origin(), headers);
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        assert_eq!(totals.status_code, 200);
+        let (home, away) = (home.asked.join().unwrap(), away.asked.join().unwrap());
+        assert!(home.contains(headers), "{home}");
+        for field in ["Accept-Encoding: ", "Accept: "] {
+            assert_eq!((home.matches(field).count(), away.matches(field).count()), (1, 1), "{home}{away}");
+        }
+        assert!(!away.contains("secret") && away.contains("Accept-Encoding: gzip\r\n"), "{away}");
+    }
+}

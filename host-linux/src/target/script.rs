@@ -3,6 +3,7 @@
 //! What it prints counts once it has exited with 0, and then as a whole. Whoever it left behind with its stdout is not
 //! waited for either. A scrape that is given up kills the group. What it says on stderr is for the log.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ use crate::memory::Memory;
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     running: usize,
+    /// Numbers of those that wait for their turn, and the last that was drawn.
+    waiting: BTreeSet<u64>,
+    drawn: u64,
     /// Killed, and not yet gone.
     dying: Vec<Child>,
 }
@@ -31,6 +35,17 @@ impl Scripts {
     /// Takes note of those that have gone, so that nothing is left of them.
     pub(crate) fn reap(&mut self) {
         self.dying.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(1);
+        self.waiting.insert(self.drawn);
+        self.drawn
+    }
+
+    /// Whether it is the turn of who drew this number: who came first is first.
+    fn is_turn(&self, number: u64) -> bool {
+        self.waiting.range(..number).count() < MOST_SCRIPTS.saturating_sub(self.running)
     }
 }
 
@@ -52,8 +67,8 @@ pub(super) struct Script {
 #[derive(Debug)]
 enum At {
     Idle,
-    /// As many run as may.
-    Waiting,
+    /// It has drawn a number, and waits for its turn.
+    Waiting(u64),
     Running(Run),
     /// It ended well, and the document is read from here on.
     Reading(usize),
@@ -61,7 +76,7 @@ enum At {
 
 impl Script {
     pub(super) fn new(id: SourceId, path: &Path, token: Token, means: Rc<Means>) -> Self {
-        let intake = Some(Intake::new(id, &Rc::default(), &means.limits));
+        let intake = Some(Intake::new(id, &Rc::default(), &means));
         // What has no slash in it would be looked for in PATH.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         Self {
@@ -87,8 +102,9 @@ impl Script {
 
     pub(super) fn begin(&mut self) -> Outcome {
         self.output.clear();
-        self.intake = self.intake.take().map(|intake| intake.renewed(&self.means.limits));
-        self.at = At::Waiting;
+        self.intake = self.intake.take().map(Intake::renewed);
+        self.rest();
+        self.at = At::Waiting(self.means.scripts.borrow_mut().draw());
         Outcome::More
     }
 
@@ -96,14 +112,19 @@ impl Script {
     pub(super) fn pump(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
         match &mut self.at {
             At::Idle => Outcome::Pending,
-            At::Waiting if self.means.scripts.borrow().running >= MOST_SCRIPTS => Outcome::Pending,
-            At::Waiting => match Run::start(&self.path, &self.means, self.token) {
-                Ok(run) => {
-                    self.at = At::Running(run);
-                    Outcome::More
+            At::Waiting(number) => {
+                if !self.means.scripts.borrow().is_turn(*number) {
+                    return Outcome::Pending;
                 }
-                Err(error) => self.failed(cannot(&error)),
-            },
+                self.rest();
+                match Run::start(&self.path, &self.means, self.token) {
+                    Ok(run) => {
+                        self.at = At::Running(run);
+                        Outcome::More
+                    }
+                    Err(error) => self.failed(cannot(&error)),
+                }
+            }
             At::Running(run) => match run.collect(&mut self.output, self.means.limits.body) {
                 Ok(Got::Pending) => Outcome::Pending,
                 Ok(Got::More) => Outcome::More,
@@ -136,20 +157,28 @@ impl Script {
             let said = run.said.lines();
             self.tell(said);
         }
-        self.at = At::Idle;
+        self.rest();
         self.output = Vec::new();
+    }
+
+    /// Nothing runs any more, nor waits.
+    fn rest(&mut self) {
+        if let At::Waiting(number) = self.at {
+            self.means.scripts.borrow_mut().waiting.remove(&number);
+        }
+        self.at = At::Idle;
     }
 
     /// What the scrape was at when its time was over.
     pub(super) fn stage(&self) -> String {
         match self.at {
-            At::Waiting => format!("{MOST_SCRIPTS} other scripts ran"),
+            At::Waiting(_) => format!("{MOST_SCRIPTS} other scripts ran"),
             _ => "the script was killed".into(),
         }
     }
 
     fn failed(&mut self, why: String) -> Outcome {
-        self.at = At::Idle;
+        self.rest();
         self.output = Vec::new();
         Outcome::Failed(why)
     }
@@ -191,6 +220,12 @@ impl Script {
             self.remarks = lines;
             self.told = gist;
         }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 

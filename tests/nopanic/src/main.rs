@@ -9,7 +9,7 @@
 use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
-use pmbridge_core::http::request::Get;
+use pmbridge_core::http::{request::Get, response::location};
 use pmbridge_core::mapping::Plain;
 use pmbridge_core::pcp::{Semantics, Type, Units};
 use pmbridge_core::pdu::{
@@ -99,6 +99,7 @@ fn every_line(input: &[u8], output: &mut [u8]) {
         let _ = black_box(line);
     }
     let _ = black_box(parser.last(&mut rest));
+    black_box(location(input));
     if let Ok(text) = core::str::from_utf8(input) {
         let mut w = Writer::resume(output, black_box(3));
         Get { host: text, path: text, headers: text, keep_alive: black_box(true) }.emit(&mut w);
