@@ -21,7 +21,7 @@ from ctypes import c_uint
 import cpmapi as c
 from pcp import pmapi
 
-STEADY, SERIES, CHURNING, FRESH, EDITED = 4, 50, 2, 200, 6
+STEADY, SERIES, CHURNING, FRESH, EDITED = 4, 50, 2, 25, 6
 SICK = ["error", "close", "hang", "drip", "truncated", "garbage", "empty"]
 START = time.monotonic()
 
