@@ -19,7 +19,7 @@ fn command(dir: &Dir, flags: &str) -> String {
 fn serves(line: impl FnOnce(&Dir) -> String) {
     let server = Server::new();
     let url = server.put("/m", Answer::Document(b"a{x=\"y\"} 42\n".to_vec()));
-    let mut pmcd = Pmcd::start_with(&[("one", &url)], line);
+    let mut pmcd = Pmcd::start_line(&[("one", &url)], line);
     eventually(&format!("the value in {}", pmcd.dir.path().display()), || {
         let shown = run(pmcd.tool("pminfo").args(["-f", "openmetrics.one"])).out;
         shown.contains("inst [0 or \"0 x:y\"] value 42").then_some(())
@@ -103,7 +103,7 @@ fn a_pmda_ends_when_pmcd_is_killed_before_it_connects() {
     let line = |dir: &Dir| {
         format!("openmetrics\t144\tsocket\tinet {other}\t{}", command(dir, &format!("-i {port}")))
     };
-    let mut pmcd = Pmcd::start_with(&[], line);
+    let mut pmcd = Pmcd::start_line(&[], line);
     eventually("the PMDA to wait", || pmcd.dir.read("pmda.log").contains("waits for pmcd on").then_some(()));
     pmcd.process.kill();
     eventually("its end", || {
