@@ -444,8 +444,9 @@ def report(site, watch, trouble, samples, wells, leftovers):
         grown = settled[-1][2] - settled[0][2]
         each = grown / dead if dead else 0.0
         print("last life, after its first quarter: %+d KB for %d new instances, %.1f bytes each" % (grown // 1024, dead, each))
-        if grown > 4 << 20 and each > 200:
+        if grown > 8 << 20 and each > 200:
             faults.append("memory grows: %.0f bytes for each new instance" % each)
+        print("RSS MB over it: " + " ".join("%.1f" % (row[2] / 2**20) for row in last[:: max(1, len(last) // 16)]))
         half = len(settled) // 2
         early, late = max(row[3] for row in settled[:half]), max(row[3] for row in settled[half:])
         print("descriptors at most %d in its first half, %d in its second" % (early, late))
