@@ -9,7 +9,7 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use pmbridge_core::{role::Context, role::scraper::Sink as _, store::SourceId};
 
-use super::{Means, Outcome, WINDOW, explain, intake::Intake};
+use super::{Means, Outcome, explain, intake::Intake};
 use crate::filter::Filter;
 use crate::memory::Memory;
 
@@ -35,9 +35,11 @@ impl Page {
             Ok(file) => file,
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        let mut piece = vec![0; WINDOW];
+        let mut window = self.means.window.borrow_mut();
+        window.fill(b"");
+        let piece = window.room();
         loop {
-            match file.read(&mut piece) {
+            match file.read(piece) {
                 Ok(0) => break,
                 Ok(n) => {
                     if let Err(error) = intake.feed(cx.store, piece.get(..n).unwrap_or_default()) {

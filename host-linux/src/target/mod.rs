@@ -23,6 +23,7 @@ use pmbridge_core::{
     time::Instant,
 };
 
+use crate::conn::Window;
 use crate::inflate::Inflate;
 use crate::limits::Limits;
 use crate::memory::Memory;
@@ -71,6 +72,8 @@ pub(crate) struct Means {
     pub(crate) trust: Trust,
     pub(crate) scripts: RefCell<Scripts>,
     unpackers: RefCell<Vec<Inflate>>,
+    /// Where bytes come in, for one target after another. What is left of them at the end of a turn the target keeps.
+    window: RefCell<Window>,
 }
 
 impl Means {
@@ -82,6 +85,7 @@ impl Means {
             trust: Trust::default(),
             scripts: RefCell::default(),
             unpackers: RefCell::default(),
+            window: RefCell::new(Window::new(WINDOW, WINDOW)),
         }))
     }
 }
