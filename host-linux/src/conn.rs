@@ -279,7 +279,7 @@ mod tests {
         window.produce(99);
         assert_eq!(window.filled().len(), 10);
         window.fill(b"xyz");
-        assert_eq!((window.filled(), window.room().len()), (&b"xyz"[..], 7));
+        assert_eq!((window.room().len(), window.filled()), (7, &b"xyz"[..]));
     }
 
     #[test]
