@@ -99,10 +99,13 @@ impl Host {
             return;
         }
         let mut cx = Context { store: &mut self.store, now, wall };
-        let outcome = match is_cheap(target) {
-            true if runs => target.begin(&mut cx),
-            true => return,
-            false => target.pump(&mut cx),
+        let outcome = if is_cheap(target) && !target.is_running() {
+            if !runs {
+                return;
+            }
+            target.begin(&mut cx)
+        } else {
+            target.pump(&mut cx)
         };
         match outcome {
             Outcome::Pending => {}

@@ -153,7 +153,7 @@ impl Target {
     pub(crate) fn is_running(&self) -> bool {
         match &self.kind {
             Kind::Server(client) => client.is_running(),
-            Kind::File(_) => false,
+            Kind::File(page) => page.is_running(),
             Kind::Script(script) => script.is_running(),
         }
     }
@@ -170,7 +170,7 @@ impl Target {
     pub(crate) fn descriptors(&self) -> usize {
         match &self.kind {
             Kind::Server(client) => client.descriptors(),
-            Kind::File(_) => 0,
+            Kind::File(page) => usize::from(page.is_running()),
             Kind::Script(script) => script.descriptors(),
         }
     }
@@ -192,7 +192,7 @@ impl Target {
         self.began = Some(std::time::Instant::now());
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.begin(),
-            Kind::File(page) => page.read(cx),
+            Kind::File(page) => page.begin(cx),
             Kind::Script(script) => script.begin(),
         };
         self.after(outcome)
@@ -236,7 +236,7 @@ impl Target {
         self.ready = false;
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.pump(cx),
-            Kind::File(_) => Outcome::Pending,
+            Kind::File(page) => page.pump(cx),
             Kind::Script(script) => script.pump(cx),
         };
         self.after(outcome)
@@ -286,7 +286,7 @@ impl Target {
         if !well {
             match &mut self.kind {
                 Kind::Server(client) => client.abandon(),
-                Kind::File(_) => {}
+                Kind::File(page) => page.abandon(),
                 Kind::Script(script) => script.abandon(),
             }
         }
@@ -441,6 +441,35 @@ mod tests {
         fn origin(&self) -> Origin {
             Origin::Url(Url::parse(&self.url).unwrap())
         }
+    }
+
+    #[test]
+    fn a_large_file_takes_turns() {
+        let path = std::env::temp_dir().join(format!("pmbridge-target-{}.txt", std::process::id()));
+        let line = format!("{}\n", "x ".repeat(1000));
+        std::fs::write(&path, line.repeat(2 * TURN / line.len()) + "a 1\n").unwrap();
+        let poll = Poll::new().unwrap();
+        let means = Means::new(poll.registry(), Limits::DEFAULT).unwrap();
+        let mut store = Store::new(Memory::new(100, 100), 144, 1);
+        let id = store.add_source("s", "", None).unwrap();
+        store.begin(id);
+        let source = Source::plain("s".into(), Origin::Url(Url::File(path.clone())));
+        let mut target = Target::new(id, source, Token(1), means);
+        let (now, wall) = (Instant::from_millis(0), Timestamp { secs: 0, nanos: 0 });
+        let cx = &mut Context { store: &mut store, now, wall };
+        assert!(matches!(target.begin(cx), Outcome::More));
+        assert!(target.ready && target.is_running() && target.descriptors() == 1);
+        // It is read as it is when its turn comes.
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"b 1\n").unwrap();
+        while !matches!(target.pump(cx), Outcome::Done(stats) if stats.samples == 2) {
+            assert!(target.is_running());
+        }
+        assert_eq!((target.is_running(), target.descriptors()), (false, 0));
+        // One that is given up is not read on.
+        assert!(matches!(target.begin(cx), Outcome::More));
+        target.abandon_unless(false);
+        assert!(matches!(target.pump(cx), Outcome::Pending) && !target.is_running());
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
