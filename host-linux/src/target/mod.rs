@@ -90,7 +90,7 @@ impl Means {
     }
 }
 
-/// A source's endpoint, file or script.
+/// A source's endpoint, file or script, or that it has none.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) id: SourceId,
@@ -119,6 +119,8 @@ enum Kind {
     Server(Box<http::Client>),
     File(Box<file::Page>),
     Script(Box<script::Script>),
+    /// There is nothing to ask.
+    Nowhere,
 }
 
 impl Target {
@@ -155,6 +157,7 @@ impl Target {
             Kind::Server(client) => client.is_running(),
             Kind::File(page) => page.is_running(),
             Kind::Script(script) => script.is_running(),
+            Kind::Nowhere => false,
         }
     }
 
@@ -162,7 +165,7 @@ impl Target {
     pub(crate) fn received(&self) -> u64 {
         match &self.kind {
             Kind::Server(client) => client.received(),
-            Kind::File(_) | Kind::Script(_) => 0,
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => 0,
         }
     }
 
@@ -172,6 +175,7 @@ impl Target {
             Kind::Server(client) => client.descriptors(),
             Kind::File(page) => usize::from(page.is_running()),
             Kind::Script(script) => script.descriptors(),
+            Kind::Nowhere => 0,
         }
     }
 
@@ -194,6 +198,7 @@ impl Target {
             Kind::Server(client) => client.begin(),
             Kind::File(page) => page.begin(cx),
             Kind::Script(script) => script.begin(),
+            Kind::Nowhere => Outcome::Failed("there is nothing to ask".into()),
         };
         self.after(outcome)
     }
@@ -202,7 +207,7 @@ impl Target {
     pub(crate) fn endpoint(&self) -> Option<(&str, u16)> {
         match &self.kind {
             Kind::Server(client) => Some(client.endpoint()),
-            Kind::File(_) | Kind::Script(_) => None,
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => None,
         }
     }
 
@@ -227,7 +232,7 @@ impl Target {
     pub(crate) fn connect(&mut self) -> io::Result<()> {
         match &mut self.kind {
             Kind::Server(client) => client.connect(),
-            Kind::File(_) | Kind::Script(_) => Ok(()),
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => Ok(()),
         }
     }
 
@@ -238,6 +243,7 @@ impl Target {
             Kind::Server(client) => client.pump(cx),
             Kind::File(page) => page.pump(cx),
             Kind::Script(script) => script.pump(cx),
+            Kind::Nowhere => Outcome::Pending,
         };
         self.after(outcome)
     }
@@ -268,7 +274,7 @@ impl Target {
         let what = "no whole document within the time limit (-t)";
         match &self.kind {
             Kind::Server(client) => client.told(&format!("{what}: {}", client.stage())),
-            Kind::File(_) => what.into(),
+            Kind::File(_) | Kind::Nowhere => what.into(),
             Kind::Script(script) => format!("{what}: {}", script.stage()),
         }
     }
@@ -277,7 +283,7 @@ impl Target {
     pub(crate) fn remarks(&mut self) -> Vec<String> {
         match &mut self.kind {
             Kind::Script(script) => core::mem::take(&mut script.remarks),
-            Kind::Server(_) | Kind::File(_) => Vec::new(),
+            Kind::Server(_) | Kind::File(_) | Kind::Nowhere => Vec::new(),
         }
     }
 
@@ -288,6 +294,7 @@ impl Target {
                 Kind::Server(client) => client.abandon(),
                 Kind::File(page) => page.abandon(),
                 Kind::Script(script) => script.abandon(),
+                Kind::Nowhere => {}
             }
         }
         self.settle();
@@ -311,6 +318,7 @@ impl Target {
             }
             Kind::File(page) => (page.intake.as_mut(), 0),
             Kind::Script(script) => (script.intake.as_mut(), 0),
+            Kind::Nowhere => (None, 0),
         };
         let parse = intake.map(intake::Intake::take_spent).unwrap_or_default();
         self.parsed = self.parsed.saturating_add(parse);
@@ -334,6 +342,7 @@ impl Kind {
             Origin::Script(path) => {
                 Self::Script(Box::new(script::Script::new(id, path, token, Rc::clone(means))))
             }
+            Origin::Unusable(_) => Self::Nowhere,
         }
     }
 }
