@@ -69,6 +69,15 @@ impl Window {
         self.end = self.end.saturating_add(n).min(self.bytes.len());
     }
 
+    /// Says that what is filled is that and nothing else, as far as there is room for it.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        let end = bytes.len().min(self.bytes.len());
+        if let (Some(to), Some(from)) = (self.bytes.get_mut(..end), bytes.get(..end)) {
+            to.copy_from_slice(from);
+        }
+        (self.start, self.end) = (0, end);
+    }
+
     /// Doubles the window; `false` where it is at its limit.
     pub(crate) fn grow(&mut self) -> bool {
         let size = self.bytes.len().saturating_mul(2).min(self.limit);
@@ -114,6 +123,11 @@ impl Tx {
     /// Says that the first `n` bytes of [`room`](Self::room) were written.
     pub(crate) fn produce(&mut self, n: usize) {
         self.0.produce(n);
+    }
+
+    /// Forgets what the peer has not taken.
+    pub(crate) fn clear(&mut self) {
+        self.0.fill(b"");
     }
 
     /// What the peer has not taken.
@@ -264,6 +278,8 @@ mod tests {
         window.consume(9);
         window.produce(99);
         assert_eq!(window.filled().len(), 10);
+        window.fill(b"xyz");
+        assert_eq!((window.room().len(), window.filled()), (7, &b"xyz"[..]));
     }
 
     #[test]

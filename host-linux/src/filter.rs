@@ -186,7 +186,8 @@ impl Rules for Filter {
 
 /// Patterns in order, and what each of them says.
 struct Patterns<V> {
-    set: RegexSet,
+    /// `None` where there are none: an empty automaton takes kilobytes, and most sources have none.
+    set: Option<RegexSet>,
     says: Vec<V>,
     /// What was found for a name: a page has one name in many lines.
     found: RefCell<HashMap<Box<str>, Option<usize>>>,
@@ -211,14 +212,12 @@ impl<V> Patterns<V> {
 
     /// What the first pattern that matches says.
     fn first(&self, name: &str) -> Option<&V> {
-        if self.says.is_empty() {
-            return None;
-        }
+        let set = self.set.as_ref()?;
         let mut found = self.found.borrow_mut();
         let at = match found.get(name) {
             Some(at) => *at,
             None => {
-                let at = self.set.matches(name.as_bytes()).iter().next();
+                let at = set.matches(name.as_bytes()).iter().next();
                 if name.len() <= LONGEST && found.len() < MOST_NAMES {
                     found.insert(name.into(), at);
                 }
@@ -231,25 +230,29 @@ impl<V> Patterns<V> {
 
 impl<V> Default for Patterns<V> {
     fn default() -> Self {
-        Self { set: RegexSet::empty(), says: Vec::new(), found: RefCell::default() }
+        Self { set: None, says: Vec::new(), found: RefCell::default() }
     }
 }
 
 impl<V: fmt::Debug> fmt::Debug for Patterns<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.set.patterns().iter().zip(&self.says)).finish()
+        let patterns = self.set.as_ref().map_or(&[][..], RegexSet::patterns);
+        f.debug_list().entries(patterns.iter().zip(&self.says)).finish()
     }
 }
 
 /// As many of the patterns as there is memory for, and how many that is.
-fn fitting(patterns: &[String]) -> (RegexSet, usize) {
-    let (mut good, mut tried) = ((RegexSet::empty(), 0), patterns.len());
+fn fitting(patterns: &[String]) -> (Option<RegexSet>, usize) {
+    let (mut good, mut tried) = ((None, 0), patterns.len());
+    if patterns.is_empty() {
+        return good;
+    }
     let mut over = patterns.len().saturating_add(1);
     while let Some(first) = patterns.get(..tried) {
         let set =
             RegexSetBuilder::new(first).unicode(false).size_limit(MOST_BYTES).nest_limit(MOST_NESTED).build();
         match set {
-            Ok(set) => good = (set, tried),
+            Ok(set) => good = (Some(set), tried),
             Err(_) => over = tried,
         }
         if over.saturating_sub(good.1) <= 1 {

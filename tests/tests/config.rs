@@ -125,6 +125,44 @@ fn a_bad_line_is_said_once_and_costs_itself() {
 }
 
 #[test]
+fn a_file_without_a_usable_url_has_a_number_and_waits() {
+    if !has("a_file_without_a_usable_url_has_a_number_and_waits", &[PMCD, STOCK]) {
+        return;
+    }
+    let server = Server::new();
+    let url = server.put("/m", Answer::Document(b"m 1\n".to_vec()));
+    let files = [("a", &*url), ("b", "u:secret@nowhere"), ("c", ""), ("d", "# http://h/"), ("e", &url)];
+    let [stock, ours] = [Pmda::Stock, Pmda::Ours].map(|pmda| Pmcd::start(pmda, &files));
+    let shown = |pmcd: &Pmcd| run(pmcd.tool("pminfo").args(["-mf", "openmetrics.e.m", STATUS])).out;
+    let instances = |listing: &str| -> Vec<String> {
+        let words = listing.lines().filter_map(|line| line.split("] value").next());
+        words.filter(|line| line.contains("inst [")).map(str::to_owned).collect()
+    };
+    let (theirs, listing) = (shown(&stock), shown(&ours));
+    assert_eq!(instances(&theirs), instances(&listing), "{theirs}{listing}");
+    for listing in [&theirs, &listing] {
+        assert!(listing.contains("openmetrics.e.m PMID: 144.5.0"), "{listing}");
+    }
+    let why = "b.url:1: not an http://, https:// or file:// URL";
+    assert!(listing.contains(why) && listing.contains("c.url: there is no URL in it"), "{listing}");
+    assert!(!listing.contains("secret"), "{listing}");
+
+    ours.dir.write("config.d/b.url", &url);
+    let mended = run(ours.tool("pminfo").args(["-mf", "openmetrics.b.m", STATUS])).out;
+    assert!(mended.contains("PMID: 144.2.0") && mended.contains("value 1\n"), "{mended}{}", ours.logs());
+    assert!(mended.contains("\"b\"] value \"success\""), "{mended}");
+    ours.dir.write("config.d/b.url", "nothing");
+    let broken = run(ours.tool("pminfo").args(["-f", "openmetrics.b.m", STATUS])).out;
+    assert!(!broken.contains("value 1\n") && broken.contains("b.url:1: not an http://"), "{broken}");
+    let log = ours.dir.read("pmda.log");
+    assert!(!log.contains("secret"), "{log}");
+    assert_eq!((log.matches("b.url:1: ").count(), log.matches("c.url: ").count()), (2, 1), "{log}");
+    assert_eq!(log.matches("nothing to ask").count(), 0, "{log}");
+}
+
+const STATUS: &str = "openmetrics.control.status";
+
+#[test]
 fn headers_are_sent_and_those_of_ours_are_not_said_twice() {
     if !has("headers_are_sent_and_those_of_ours_are_not_said_twice", &[PMCD]) {
         return;

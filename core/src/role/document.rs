@@ -1,7 +1,7 @@
 //! A document comes in as pieces of any size, goes into the store line by line, and loses nothing but its bad lines.
 //!
-//! A line inside one piece is read where it lies; one that is cut between pieces is put together in a buffer of the
-//! host's. A line longer than that buffer is refused, whatever its length.
+//! A line inside one piece is read where it lies; one that is cut between pieces is put together in [`Room`] of the
+//! host's. A line longer than that is refused, whatever its length.
 
 use core::fmt;
 
@@ -67,7 +67,28 @@ pub struct Stats {
     pub first_refused: Option<Refused>,
 }
 
-/// A document on its way into the store, with `B` as the room for a line that is cut, by the rules `R` of its source.
+/// Where a line is put together that is cut between pieces.
+pub trait Room {
+    /// The bytes of the longest line.
+    fn limit(&self) -> usize;
+
+    /// The first `len` bytes, or as many as the limit allows. What was written to them is there the next time.
+    fn start(&mut self, len: usize) -> &mut [u8];
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Room for B {
+    fn limit(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn start(&mut self, len: usize) -> &mut [u8] {
+        let all = self.as_mut();
+        let len = len.min(all.len());
+        all.get_mut(..len).unwrap_or_default()
+    }
+}
+
+/// A document on its way into the store, with `B` as the [`Room`] for a line that is cut, by the rules `R` of its source.
 #[derive(Debug)]
 pub struct Document<B, R> {
     source: SourceId,
@@ -79,7 +100,7 @@ pub struct Document<B, R> {
     stats: Stats,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
+impl<B: Room, R: Rules> Document<B, R> {
     /// The next document of `source`, whose scrape [has begun](Store::begin).
     pub const fn new(source: SourceId, buffer: B, rules: R) -> Self {
         let stats = Stats { bytes: 0, lines: 0, samples: 0, refused: 0, first_refused: None };
@@ -119,14 +140,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
 
     /// Keeps the start of a line; whether there was room.
     fn hold(&mut self, part: &[u8]) -> bool {
-        let room = self.buffer.as_mut().get_mut(self.held..).unwrap_or_default();
-        if part.len() > room.len() {
+        let held = self.held.saturating_add(part.len());
+        if held > self.buffer.limit() {
             return false;
         }
+        let room = self.buffer.start(held).get_mut(self.held..).unwrap_or_default();
         for (to, from) in room.iter_mut().zip(part) {
             *to = *from;
         }
-        self.held = self.held.saturating_add(part.len());
+        self.held = held;
         true
     }
 
@@ -134,12 +156,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
     fn end_line<S: Storage>(&mut self, store: &mut Store<S>, last: &[u8], refused: &mut dyn FnMut(Refused)) {
         self.stats.lines = self.stats.lines.saturating_add(1);
         // Whether it is cut or not: what is refused must not depend on how the document was.
-        let too_long = self.skipping || self.held.saturating_add(last.len()) > self.buffer.as_ref().len();
+        let too_long = self.skipping || self.held.saturating_add(last.len()) > self.buffer.limit();
         let taken = if too_long || (self.held > 0 && !self.hold(last)) {
             Err(Reason::TooLong)
         } else {
-            let held = self.buffer.as_ref().get(..self.held).unwrap_or_default();
-            let line = if self.held > 0 { held } else { last };
+            let line = if self.held > 0 { self.buffer.start(self.held) } else { last };
             // Some editors put a mark in front of a file.
             let mark = if self.stats.lines == 1 { line.strip_prefix(MARK) } else { None };
             take(store, self.source, mark.unwrap_or(line), &self.rules, &mut self.stats.samples)
@@ -155,7 +176,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Document<B, R> {
     }
 }
 
-impl<S: Storage, B: AsRef<[u8]> + AsMut<[u8]>, R: Rules> Sink<S> for Document<B, R> {
+impl<S: Storage, B: Room, R: Rules> Sink<S> for Document<B, R> {
     fn feed(&mut self, store: &mut Store<S>, piece: &[u8]) -> Result<(), http::Error> {
         Self::feed(self, store, piece, &mut |_| {});
         Ok(())

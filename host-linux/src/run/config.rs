@@ -108,5 +108,6 @@ fn labels(source: &Source) -> String {
         Origin::Script(path) => {
             format!("script=\"{}\",source=\"{name}\"", escaped(&path.display().to_string()))
         }
+        Origin::Unusable(_) => format!("source=\"{name}\""),
     }
 }

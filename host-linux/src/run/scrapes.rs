@@ -99,10 +99,13 @@ impl Host {
             return;
         }
         let mut cx = Context { store: &mut self.store, now, wall };
-        let outcome = match is_cheap(target) {
-            true if runs => target.begin(&mut cx),
-            true => return,
-            false => target.pump(&mut cx),
+        let outcome = if is_cheap(target) && !target.is_running() {
+            if !runs {
+                return;
+            }
+            target.begin(&mut cx)
+        } else {
+            target.pump(&mut cx)
         };
         match outcome {
             Outcome::Pending => {}
@@ -368,6 +371,8 @@ impl Host {
         let empty = target.totals.samples == 0;
         let again = match whole {
             true => empty.then_some(refresh),
+            // Its file tells when there is a URL.
+            false if is_unusable(target) => None,
             false => (empty || !is_cheap(target)).then(|| health::pause(failures, refresh, place)),
         };
         self.timers.set(place, again.map(|pause| now.saturating_add(pause)));
@@ -394,6 +399,10 @@ impl Host {
     fn tell_news(&mut self, place: usize, complaint: Option<&str>, whole: bool) {
         let now = self.now();
         let (Some(target), Some(lane)) = (self.targets.get(place), self.lanes.get_mut(place)) else { return };
+        // The log has that already, with the line of its file.
+        if is_unusable(target) {
+            return;
+        }
         let news = lane.news.of(complaint, now);
         let (label, why) = (target.label(), complaint.unwrap_or_default());
         let unsaid = match news {
@@ -415,9 +424,14 @@ impl Host {
     }
 }
 
-/// Whether a scrape costs so little, and ends so surely, that it need not be spared when the source is sick.
+/// Whether a scrape costs so little, and ends so surely, that it need not be spared when the source is sick: others have
+/// their turns meanwhile, and nobody else can delay it.
 fn is_cheap(target: &Target) -> bool {
-    matches!(target.source.origin, Origin::Url(Url::File(_)))
+    matches!(target.source.origin, Origin::Url(Url::File(_)) | Origin::Unusable(_))
+}
+
+const fn is_unusable(target: &Target) -> bool {
+    matches!(target.source.origin, Origin::Unusable(_))
 }
 
 fn needs_descriptor(target: &Target) -> bool {

@@ -11,17 +11,18 @@ use crate::filter::{Filter, Rule};
 use crate::url::Url;
 
 /// What a file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) url: Url,
+    /// `None` where there is none, or one that cannot be used.
+    pub(super) url: Option<Url>,
     /// Further request fields, each line with its CR LF.
     pub(super) headers: String,
     pub(super) filter: Rc<Filter>,
 }
 
 impl Entry {
-    /// Reads the bytes of a file; `None` is one without a URL. What is wrong is noticed.
-    pub(super) fn parse(bytes: &[u8], path: &Path, notices: &mut Vec<Notice>) -> Option<Self> {
+    /// Reads the bytes of a file. What is wrong is noticed; without a URL nothing else counts.
+    pub(super) fn parse(bytes: &[u8], path: &Path, notices: &mut Vec<Notice>) -> Self {
         let bytes = match bytes.get(..MOST_BYTES) {
             Some(start) if bytes.len() > MOST_BYTES => {
                 notices.push(Notice::file(path, Trouble::Long));
@@ -38,13 +39,13 @@ impl Entry {
         });
         let Some((number, first)) = lines.next() else {
             notices.push(Notice::file(path, Trouble::Empty));
-            return None;
+            return Self::default();
         };
         let url = match Url::parse(first.trim()) {
             Ok(url) => url,
             Err(error) => {
                 notices.push(Notice::line(path, number, Trouble::Url(error)));
-                return None;
+                return Self::default();
             }
         };
         let mut fields = Fields::default();
@@ -70,7 +71,7 @@ impl Entry {
             let why = "the patterns of this file take too much memory";
             notices.push(Notice::line(path, *number, Trouble::Line(keyword, why.into())));
         }
-        Some(Self { url, headers: fields.lines(), filter: Rc::new(filter) })
+        Self { url: Some(url), headers: fields.lines(), filter: Rc::new(filter) }
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) enum Origin {
     Url(Url),
     /// The output of a program.
     Script(PathBuf),
+    /// Nowhere: this file names no URL that can be asked. The source has its number, and waits for it to be mended.
+    Unusable(PathBuf),
 }
 
 impl Source {
@@ -70,7 +72,7 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Url(url) => url.fmt(f),
-            Self::Script(path) => path.display().fmt(f),
+            Self::Script(path) | Self::Unusable(path) => path.display().fmt(f),
         }
     }
 }
@@ -149,6 +151,11 @@ impl Directory {
         let mut found = BTreeSet::new();
         for path in &walk.files {
             let Some(source) = look.source(path) else { continue };
+            // What a file said that cannot be read just now holds on.
+            let unread = look.names.get(&source.name).is_some_and(|claim| claim.unread);
+            if unread && self.known.contains_key(&source.name) {
+                continue;
+            }
             found.insert(source.name.clone());
             match self.known.insert(source.name.clone(), source.clone()) {
                 None => changes.added.push(source),
@@ -197,7 +204,7 @@ struct Text {
     state: State,
     /// Whether a change since then would show in the state.
     settled: bool,
-    entry: Option<Entry>,
+    entry: Entry,
     notices: Vec<Notice>,
 }
 
@@ -265,9 +272,10 @@ impl<'a> Look<'a> {
             return Some(Source::plain(name, Origin::Script(path.into())));
         }
         let Entry { url, headers, filter } = self.entry(path, &name, State::of(&meta))?;
+        let origin = url.map_or_else(|| Origin::Unusable(path.into()), Origin::Url);
         let mine = self.notices.iter().filter(|notice| notice.is_about(path));
         let troubles = mine.map(|notice| notice.within(self.root)).collect();
-        Some(Source { name, origin: Origin::Url(url), headers, filter, troubles })
+        Some(Source { name, origin, headers, filter, troubles })
     }
 
     /// The name of the source in a file, if it may have it.
@@ -290,7 +298,7 @@ impl<'a> Look<'a> {
         Some(name)
     }
 
-    /// What a `.url` file says.
+    /// What a `.url` file says, unless somebody is still writing it.
     fn entry(&mut self, path: &Path, name: &str, state: State) -> Option<Entry> {
         let text = match self.old.remove(path).filter(|text| text.settled && text.state == state) {
             Some(text) => text,
@@ -308,14 +316,14 @@ impl<'a> Look<'a> {
                 Err(error) => {
                     self.mark_unread(name);
                     self.say(path, Trouble::unreadable(&error));
-                    return None;
+                    return Some(Entry::default());
                 }
             },
         };
         self.notices.extend(text.notices.iter().cloned());
         let entry = text.entry.clone();
         self.kept.insert(path.into(), text);
-        entry
+        Some(entry)
     }
 
     fn is_unfinished(&self, path: &Path) -> bool {

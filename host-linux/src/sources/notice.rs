@@ -107,7 +107,7 @@ impl fmt::Display for Notice {
             Trouble::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Trouble::Twice(first) => write!(f, "ignored, {} has the same name", first.display()),
             Trouble::Long => write!(f, "what lies beyond {} KiB is ignored", super::entry::MOST_BYTES >> 10),
-            Trouble::Empty => write!(f, "ignored, there is no URL in it"),
+            Trouble::Empty => write!(f, "there is no URL in it"),
             Trouble::Url(why) => write!(f, "{why}; the first line that is no comment is the URL"),
             Trouble::Line(keyword, why) => write!(f, "{keyword} line ignored: {why}"),
             Trouble::Entry { url, word, almost } => {

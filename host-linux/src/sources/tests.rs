@@ -94,14 +94,18 @@ fn what_cannot_be_used_is_named_once_and_the_rest_goes_on() {
     symlink("nowhere", dir.0.join("g.url")).unwrap();
     let mut directory = dir.directory();
     let changes = directory.scan(&BTreeSet::new());
-    assert_eq!(names(&changes.added), ["a", "f.url.x"]);
+    assert_eq!(names(&changes.added), ["a", "b", "c", "e", "f.url.x"]);
+    let unusable = |source: &&Source| matches!(source.origin, Origin::Unusable(_));
+    let shown: Vec<_> = changes.added.iter().filter(unusable).map(|source| &*source.troubles).collect();
+    let say = |name: &str| vec![format!("{name}.url:1: {no_url}")];
+    assert_eq!(shown, [vec!["b.url: there is no URL in it".to_owned()], say("c"), say("e")]);
     assert_eq!(
         dir.said(&changes),
         [
             "ignored config file '1st.url', unsuitable for PCP namespace".into(),
             "ignored config file 'a..url', unsuitable for PCP namespace".into(),
             "a.url: ignored, a.sh has the same name".into(),
-            "b.url: ignored, there is no URL in it".into(),
+            "b.url: there is no URL in it".into(),
             format!("c.url:1: {no_url}"),
             "ignored config file 'control.url', 'openmetrics.control' is a reserved PMNS subtree".into(),
             format!("e.url:1: {no_url}"),
@@ -260,7 +264,8 @@ fn a_file_that_is_written_to_keeps_its_source_and_is_no_new_one() {
     let changes = directory.scan(&BTreeSet::from([old, new]));
     assert!(changes.is_none() && changes.notices.is_empty(), "{changes:?}");
     let changes = directory.scan(&BTreeSet::new());
-    assert_eq!((changes.removed.len(), changes.notices.len()), (1, 3));
+    let Changes { added, changed, removed, notices, .. } = changes;
+    assert_eq!((added.len(), changed.len(), removed.len(), notices.len()), (2, 1, 0, 3));
 }
 
 #[test]
@@ -350,7 +355,8 @@ fn no_text_panics_or_leaves_the_request() {
     for seed in 1..20_000 {
         let text = lines(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15) | 1);
         let mut notices = Vec::new();
-        let Some(entry) = Entry::parse(&text, Path::new("x.url"), &mut notices) else {
+        let entry = Entry::parse(&text, Path::new("x.url"), &mut notices);
+        if entry.url.is_none() {
             assert!(!notices.is_empty(), "{seed}");
             continue;
         };

@@ -1,4 +1,4 @@
-//! A document in a file of this machine, read in one go.
+//! A document in a file of this machine. A small one is read in one go, a large one in turns with what others have.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use pmbridge_core::{role::Context, role::scraper::Sink as _, store::SourceId};
 
-use super::{Means, Outcome, WINDOW, explain, intake::Intake};
+use super::{Means, Outcome, TURN, explain, intake::Intake};
 use crate::filter::Filter;
 use crate::memory::Memory;
 
@@ -18,40 +18,67 @@ use crate::memory::Memory;
 pub(super) struct Page {
     path: PathBuf,
     means: Rc<Means>,
+    /// As long as it is read.
+    file: Option<File>,
     pub(super) intake: Option<Intake>,
 }
 
 impl Page {
     pub(super) fn new(id: SourceId, path: PathBuf, filter: &Rc<Filter>, means: &Rc<Means>) -> Self {
-        Self { path, means: Rc::clone(means), intake: Some(Intake::new(id, filter, means)) }
+        Self { path, means: Rc::clone(means), file: None, intake: Some(Intake::new(id, filter, means)) }
     }
 
-    /// Takes all of it.
-    pub(super) fn read(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
-        let limits = &self.means.limits;
-        let Some(intake) = self.intake.take() else { return Outcome::Pending };
-        let intake = self.intake.insert(intake.renewed());
-        let mut file = match open(&self.path) {
-            Ok(file) => file,
+    pub(super) const fn is_running(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Begins to read it, and ends too where it is small.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
+        self.intake = self.intake.take().map(Intake::renewed);
+        match open(&self.path) {
+            Ok(file) => self.file = Some(file),
             Err(error) => return Outcome::Failed(error.to_string()),
-        };
-        let mut piece = vec![0; WINDOW];
-        loop {
-            match file.read(&mut piece) {
-                Ok(0) => break,
+        }
+        self.pump(cx)
+    }
+
+    /// Reads on, for a turn. What is written to it or cut off meanwhile is read as it is then.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_, Memory>) -> Outcome {
+        let Some(mut file) = self.file.take() else { return Outcome::Pending };
+        let outcome = self.read(&mut file, cx).unwrap_or_else(Outcome::Failed);
+        if matches!(outcome, Outcome::More) {
+            self.file = Some(file);
+        }
+        outcome
+    }
+
+    pub(super) fn abandon(&mut self) {
+        self.file = None;
+    }
+
+    fn read(&mut self, file: &mut File, cx: &mut Context<'_, Memory>) -> Result<Outcome, String> {
+        let Some(intake) = &mut self.intake else { return Ok(Outcome::Pending) };
+        let limits = &self.means.limits;
+        let mut window = self.means.window.borrow_mut();
+        window.fill(b"");
+        let piece = window.room();
+        let mut turn = 0usize;
+        while turn < TURN {
+            match file.read(piece) {
+                Ok(0) => {
+                    intake.finish(cx.store).map_err(|error| explain(error.into(), limits))?;
+                    return Ok(Outcome::Done(*intake.stats()));
+                }
                 Ok(n) => {
-                    if let Err(error) = intake.feed(cx.store, piece.get(..n).unwrap_or_default()) {
-                        return Outcome::Failed(explain(error.into(), limits));
-                    }
+                    let read = piece.get(..n).unwrap_or_default();
+                    intake.feed(cx.store, read).map_err(|error| explain(error.into(), limits))?;
+                    turn = turn.saturating_add(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Err(error.to_string()),
             }
         }
-        match intake.finish(cx.store) {
-            Ok(()) => Outcome::Done(*intake.stats()),
-            Err(error) => Outcome::Failed(explain(error.into(), limits)),
-        }
+        Ok(Outcome::More)
     }
 }
 

@@ -48,7 +48,8 @@ pub(super) struct Client {
     addresses: Vec<SocketAddr>,
     /// The connection served a request before: a server may close it as the next is sent.
     reused: bool,
-    rx: Window,
+    /// What has come and no step has taken: the start of a head, of a chunk, of what is packed.
+    left: Vec<u8>,
     tx: Tx,
     scrape: Option<Scraper<Rc<[u8]>, Intake>>,
     /// Between scrapes.
@@ -76,7 +77,7 @@ impl Client {
             stream: None,
             addresses: Vec::new(),
             reused: false,
-            rx: Window::new(WINDOW, WINDOW),
+            left: Vec::new(),
             tx: Tx::new(REQUEST, WINDOW),
             scrape: None,
             intake,
@@ -139,7 +140,8 @@ impl Client {
 
     /// Connects to the next address that it has.
     pub(super) fn connect(&mut self) -> io::Result<()> {
-        (self.rx, self.tx) = (Window::new(WINDOW, WINDOW), Tx::new(REQUEST, WINDOW));
+        self.left.clear();
+        self.tx.clear();
         self.reused = false;
         let mut error = io::Error::other("no address");
         while let Some(address) = self.addresses.pop() {
@@ -174,14 +176,33 @@ impl Client {
             }
             return Outcome::Pending;
         };
-        let outcome = self.exchange(&mut scrape, cx);
+        let means = Rc::clone(&self.means);
+        let mut rx = means.window.borrow_mut();
+        rx.fill(&self.left);
+        let outcome = self.exchange(&mut scrape, &mut rx, cx);
+        let outcome = self.after(outcome, scrape, &mut rx);
+        self.left.clear();
+        self.left.extend_from_slice(rx.filled());
+        if !self.is_running() {
+            self.left.shrink_to(KEPT);
+        }
+        outcome
+    }
+
+    /// What comes of a turn of a scrape.
+    fn after(
+        &mut self,
+        outcome: Result<Outcome, Why>,
+        scrape: Scraper<Rc<[u8]>, Intake>,
+        rx: &mut Window,
+    ) -> Outcome {
         if !scrape.is_untouched() {
             self.status = scrape.status();
         }
         match outcome {
             Ok(Outcome::Done(stats)) => {
                 // What is left over would be taken for a part of the next exchange.
-                let clean = self.rx.is_empty() && self.tx.is_empty();
+                let clean = rx.is_empty() && self.tx.is_empty();
                 if !(clean && scrape.stays_open() && same_server(self.here(), &self.home)) {
                     self.stream = None;
                 }
@@ -194,7 +215,7 @@ impl Client {
             }
             Err(Why::Moved(status)) => {
                 self.intake = Some(scrape.into_document());
-                self.follow(status).unwrap_or_else(|why| self.failed(&why))
+                self.follow(status, rx).unwrap_or_else(|why| self.failed(&why))
             }
             Err(Why::Words(why)) => {
                 let untouched = scrape.is_untouched();
@@ -215,6 +236,7 @@ impl Client {
             self.intake = Some(scrape.into_document());
         }
         self.stream = None;
+        self.left = Vec::new();
         self.addresses.clear();
     }
 
@@ -267,8 +289,8 @@ impl Client {
     }
 
     /// Goes where a redirect leads.
-    fn follow(&mut self, status: u16) -> Result<Outcome, String> {
-        let said = location(self.rx.filled());
+    fn follow(&mut self, status: u16, rx: &mut Window) -> Result<Outcome, String> {
+        let said = location(rx.filled());
         let said =
             said.ok_or_else(|| format!("server answered with HTTP status {status} and no Location"))?;
         let said = core::str::from_utf8(said).map_err(|_| "redirected to what is no URL")?;
@@ -281,7 +303,7 @@ impl Client {
         if again(&self.home) || self.way.iter().any(again) {
             return Err("redirected in a circle".into());
         }
-        let stays = same_server(self.here(), &to) && self.pass_over();
+        let stays = same_server(self.here(), &to) && self.pass_over(rx);
         self.trusted &= self.home.may_tell(&to);
         self.way.push(to);
         self.renew(self.asking());
@@ -295,22 +317,23 @@ impl Client {
     }
 
     /// Drops an answer whose body does not matter; whether the connection serves another request.
-    fn pass_over(&mut self) -> bool {
-        let Ok(Some((head, len))) = Head::parse(self.rx.filled()) else { return false };
+    fn pass_over(&mut self, rx: &mut Window) -> bool {
+        let Ok(Some((head, len))) = Head::parse(rx.filled()) else { return false };
         let body = match head.body {
             Framing::None => Some(0),
             Framing::Length(len) => usize::try_from(len).ok(),
             Framing::Chunked | Framing::UntilClose => None,
         };
-        let whole = body.and_then(|body| len.checked_add(body)).filter(|all| *all <= self.rx.filled().len());
+        let whole = body.and_then(|body| len.checked_add(body)).filter(|all| *all <= rx.filled().len());
         let stays = head.keep_alive && !head.is_informational() && self.tx.is_empty();
-        self.rx.consume(whole.unwrap_or(0));
+        rx.consume(whole.unwrap_or(0));
         stays && whole.is_some()
     }
 
     fn exchange(
         &mut self,
         scrape: &mut Scraper<Rc<[u8]>, Intake>,
+        rx: &mut Window,
         cx: &mut Context<'_, Memory>,
     ) -> Result<Outcome, Why> {
         let limits = &self.means.limits;
@@ -323,8 +346,8 @@ impl Client {
         }
         let (mut turn, before) = (0usize, scrape.document().stats().bytes);
         loop {
-            let flow = receive(stream, &mut self.rx, false)?;
-            let filled = self.rx.filled();
+            let flow = receive(stream, rx, false)?;
+            let filled = rx.filled();
             // What is packed is taken in small bites, for each may become a thousand times as much.
             let bite =
                 if scrape.document().is_coded() { filled.get(..BITE).unwrap_or(filled) } else { filled };
@@ -333,7 +356,7 @@ impl Client {
                 Err(Error::Moved(status)) => return Err(Why::Moved(status)),
                 Err(error) => return Err(Why::Words(explain(error, limits))),
             };
-            self.rx.consume(progress.consumed);
+            rx.consume(progress.consumed);
             self.tx.produce(progress.produced);
             turn = turn.saturating_add(progress.consumed);
             send(stream, &mut self.tx)?;
@@ -396,5 +419,7 @@ fn request(url: &Http, fields: &str) -> Rc<[u8]> {
 pub(crate) const MOST_REDIRECTS: usize = 10;
 /// Room for a request to begin with.
 const REQUEST: usize = 1 << 10;
+/// What is kept of the room for bytes that were left, from one scrape to the next.
+const KEPT: usize = 4 << 10;
 /// How much packed payload is taken at once.
 const BITE: usize = 8 << 10;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pmbridge_core::{
     http::Error,
     role::{
-        document::{Document, Stats},
+        document::{Document, Room, Stats},
         scraper::Sink,
     },
     store::{SourceId, Store},
@@ -24,7 +24,7 @@ pub(super) struct Intake {
     id: SourceId,
     means: Rc<Means>,
     filter: Rc<Filter>,
-    document: Document<Vec<u8>, Rc<Filter>>,
+    document: Document<Line, Rc<Filter>>,
     /// What unpacks the document that comes, if it is packed. There are as many as documents come at once.
     inflate: Option<Inflate>,
     left: u64,
@@ -34,8 +34,8 @@ pub(super) struct Intake {
 impl Intake {
     /// What takes the documents of this source.
     pub(super) fn new(id: SourceId, filter: &Rc<Filter>, means: &Rc<Means>) -> Self {
-        // Zeroed memory that nobody has written to costs nothing.
-        let document = Document::new(id, vec![0; means.limits.line], Rc::clone(filter));
+        let line = Line { bytes: Vec::new(), limit: means.limits.line };
+        let document = Document::new(id, line, Rc::clone(filter));
         let left = wide(means.limits.body);
         Self {
             id,
@@ -103,6 +103,27 @@ impl Sink<Memory> for Intake {
         unpacked?;
         self.document.finish(store, &mut |_| {});
         Ok(())
+    }
+}
+
+/// Room for a line that is cut, as long as such lines were.
+#[derive(Debug)]
+struct Line {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Room for Line {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn start(&mut self, len: usize) -> &mut [u8] {
+        let len = len.min(self.limit);
+        if len > self.bytes.len() {
+            self.bytes.resize(len, 0);
+        }
+        self.bytes.get_mut(..len).unwrap_or_default()
     }
 }
 

@@ -23,6 +23,7 @@ use pmbridge_core::{
     time::Instant,
 };
 
+use crate::conn::Window;
 use crate::inflate::Inflate;
 use crate::limits::Limits;
 use crate::memory::Memory;
@@ -71,6 +72,8 @@ pub(crate) struct Means {
     pub(crate) trust: Trust,
     pub(crate) scripts: RefCell<Scripts>,
     unpackers: RefCell<Vec<Inflate>>,
+    /// Where bytes come in, for one target after another. What is left of them at the end of a turn the target keeps.
+    window: RefCell<Window>,
 }
 
 impl Means {
@@ -82,11 +85,12 @@ impl Means {
             trust: Trust::default(),
             scripts: RefCell::default(),
             unpackers: RefCell::default(),
+            window: RefCell::new(Window::new(WINDOW, WINDOW)),
         }))
     }
 }
 
-/// A source's endpoint, file or script.
+/// A source's endpoint, file or script, or that it has none.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) id: SourceId,
@@ -115,6 +119,8 @@ enum Kind {
     Server(Box<http::Client>),
     File(Box<file::Page>),
     Script(Box<script::Script>),
+    /// There is nothing to ask.
+    Nowhere,
 }
 
 impl Target {
@@ -149,8 +155,9 @@ impl Target {
     pub(crate) fn is_running(&self) -> bool {
         match &self.kind {
             Kind::Server(client) => client.is_running(),
-            Kind::File(_) => false,
+            Kind::File(page) => page.is_running(),
             Kind::Script(script) => script.is_running(),
+            Kind::Nowhere => false,
         }
     }
 
@@ -158,7 +165,7 @@ impl Target {
     pub(crate) fn received(&self) -> u64 {
         match &self.kind {
             Kind::Server(client) => client.received(),
-            Kind::File(_) | Kind::Script(_) => 0,
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => 0,
         }
     }
 
@@ -166,8 +173,9 @@ impl Target {
     pub(crate) fn descriptors(&self) -> usize {
         match &self.kind {
             Kind::Server(client) => client.descriptors(),
-            Kind::File(_) => 0,
+            Kind::File(page) => usize::from(page.is_running()),
             Kind::Script(script) => script.descriptors(),
+            Kind::Nowhere => 0,
         }
     }
 
@@ -188,8 +196,9 @@ impl Target {
         self.began = Some(std::time::Instant::now());
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.begin(),
-            Kind::File(page) => page.read(cx),
+            Kind::File(page) => page.begin(cx),
             Kind::Script(script) => script.begin(),
+            Kind::Nowhere => Outcome::Failed("there is nothing to ask".into()),
         };
         self.after(outcome)
     }
@@ -198,7 +207,7 @@ impl Target {
     pub(crate) fn endpoint(&self) -> Option<(&str, u16)> {
         match &self.kind {
             Kind::Server(client) => Some(client.endpoint()),
-            Kind::File(_) | Kind::Script(_) => None,
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => None,
         }
     }
 
@@ -223,7 +232,7 @@ impl Target {
     pub(crate) fn connect(&mut self) -> io::Result<()> {
         match &mut self.kind {
             Kind::Server(client) => client.connect(),
-            Kind::File(_) | Kind::Script(_) => Ok(()),
+            Kind::File(_) | Kind::Script(_) | Kind::Nowhere => Ok(()),
         }
     }
 
@@ -232,8 +241,9 @@ impl Target {
         self.ready = false;
         let outcome = match &mut self.kind {
             Kind::Server(client) => client.pump(cx),
-            Kind::File(_) => Outcome::Pending,
+            Kind::File(page) => page.pump(cx),
             Kind::Script(script) => script.pump(cx),
+            Kind::Nowhere => Outcome::Pending,
         };
         self.after(outcome)
     }
@@ -264,7 +274,7 @@ impl Target {
         let what = "no whole document within the time limit (-t)";
         match &self.kind {
             Kind::Server(client) => client.told(&format!("{what}: {}", client.stage())),
-            Kind::File(_) => what.into(),
+            Kind::File(_) | Kind::Nowhere => what.into(),
             Kind::Script(script) => format!("{what}: {}", script.stage()),
         }
     }
@@ -273,7 +283,7 @@ impl Target {
     pub(crate) fn remarks(&mut self) -> Vec<String> {
         match &mut self.kind {
             Kind::Script(script) => core::mem::take(&mut script.remarks),
-            Kind::Server(_) | Kind::File(_) => Vec::new(),
+            Kind::Server(_) | Kind::File(_) | Kind::Nowhere => Vec::new(),
         }
     }
 
@@ -282,8 +292,9 @@ impl Target {
         if !well {
             match &mut self.kind {
                 Kind::Server(client) => client.abandon(),
-                Kind::File(_) => {}
+                Kind::File(page) => page.abandon(),
                 Kind::Script(script) => script.abandon(),
+                Kind::Nowhere => {}
             }
         }
         self.settle();
@@ -307,6 +318,7 @@ impl Target {
             }
             Kind::File(page) => (page.intake.as_mut(), 0),
             Kind::Script(script) => (script.intake.as_mut(), 0),
+            Kind::Nowhere => (None, 0),
         };
         let parse = intake.map(intake::Intake::take_spent).unwrap_or_default();
         self.parsed = self.parsed.saturating_add(parse);
@@ -330,6 +342,7 @@ impl Kind {
             Origin::Script(path) => {
                 Self::Script(Box::new(script::Script::new(id, path, token, Rc::clone(means))))
             }
+            Origin::Unusable(_) => Self::Nowhere,
         }
     }
 }
@@ -437,6 +450,35 @@ mod tests {
         fn origin(&self) -> Origin {
             Origin::Url(Url::parse(&self.url).unwrap())
         }
+    }
+
+    #[test]
+    fn a_large_file_takes_turns() {
+        let path = std::env::temp_dir().join(format!("pmbridge-target-{}.txt", std::process::id()));
+        let line = format!("{}\n", "x ".repeat(1000));
+        std::fs::write(&path, line.repeat(2 * TURN / line.len()) + "a 1\n").unwrap();
+        let poll = Poll::new().unwrap();
+        let means = Means::new(poll.registry(), Limits::DEFAULT).unwrap();
+        let mut store = Store::new(Memory::new(100, 100), 144, 1);
+        let id = store.add_source("s", "", None).unwrap();
+        store.begin(id);
+        let source = Source::plain("s".into(), Origin::Url(Url::File(path.clone())));
+        let mut target = Target::new(id, source, Token(1), means);
+        let (now, wall) = (Instant::from_millis(0), Timestamp { secs: 0, nanos: 0 });
+        let cx = &mut Context { store: &mut store, now, wall };
+        assert!(matches!(target.begin(cx), Outcome::More));
+        assert!(target.ready && target.is_running() && target.descriptors() == 1);
+        // It is read as it is when its turn comes.
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"b 1\n").unwrap();
+        while !matches!(target.pump(cx), Outcome::Done(stats) if stats.samples == 2) {
+            assert!(target.is_running());
+        }
+        assert_eq!((target.is_running(), target.descriptors()), (false, 0));
+        // One that is given up is not read on.
+        assert!(matches!(target.begin(cx), Outcome::More));
+        target.abandon_unless(false);
+        assert!(matches!(target.pump(cx), Outcome::Pending) && !target.is_running());
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

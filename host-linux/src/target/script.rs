@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use pmbridge_core::{role::Context, role::scraper::Sink as _, store::SourceId};
 
-use super::{Means, Outcome, TURN, WINDOW, explain, intake::Intake};
+use super::{Means, Outcome, TURN, explain, intake::Intake};
 use crate::memory::Memory;
 
 /// The processes of all sources.
@@ -273,10 +273,12 @@ impl Run {
         let status = self.status().map_err(|error| format!("script cannot be waited for: {error}"))?;
         let [out_ended, err_ended] = &mut self.ends;
         let mut more = false;
-        let mut piece = vec![0; WINDOW];
+        let mut window = self.means.window.borrow_mut();
+        window.fill(b"");
+        let piece = window.room();
         let mut turn = 0usize;
         while !*out_ended && !more {
-            match self.out.read(&mut piece) {
+            match self.out.read(piece) {
                 Ok(0) => *out_ended = true,
                 Ok(n) => {
                     if n > limit.saturating_sub(output.len()) {
@@ -292,7 +294,7 @@ impl Run {
             }
         }
         while !*err_ended && !more {
-            match self.err.read(&mut piece) {
+            match self.err.read(piece) {
                 Ok(0) => *err_ended = true,
                 Ok(n) => {
                     self.said.feed(piece.get(..n).unwrap_or_default());
