@@ -196,11 +196,16 @@ impl Answerer {
     /// Wants what the request needs.
     fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> At {
         let since = cx.store.ticket();
-        let mut of_host = false;
+        let (mut of_host, mut last) = (false, None);
         if let Ok(fetch) = fetch_of(header, body) {
             for pmid in fetch.iter() {
                 let view = cx.store.view();
+                // A cluster is of one source.
+                if last == Some((pmid.domain(), pmid.cluster())) {
+                    continue;
+                }
                 let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
+                last = Some((pmid.domain(), pmid.cluster()));
                 of_host |= view.is_on_demand(source);
                 if view.is_scraped(source) {
                     cx.store.want(source, since, cx.now);
@@ -243,9 +248,13 @@ fn is_ready<S: Storage>(
     body: &[u8],
 ) -> (u32, bool) {
     let Ok(pmids) = fetch_of(header, body) else { return (0, cx.store.view().is_settled()) };
-    let mut ready = ready;
+    let (mut ready, mut fresh) = (ready, None);
     while let Some(pmid) = pmids.at(size(ready)) {
         let view = cx.store.view();
+        if fresh == Some((pmid.domain(), pmid.cluster())) {
+            ready = ready.saturating_add(1);
+            continue;
+        }
         let source = view.identified(pmid).map(|m| view.source_of(m)).filter(|s| view.is_scraped(*s));
         let is_ours = pmid.domain() == cx.store.domain();
         match source {
@@ -259,7 +268,12 @@ fn is_ready<S: Storage>(
             None if is_ours && !view.is_settled() && view.identified(pmid).is_none() => {
                 return (ready, false);
             }
-            _ => ready = ready.saturating_add(1),
+            Some(_) => {
+                // A cluster is of one source.
+                fresh = Some((pmid.domain(), pmid.cluster()));
+                ready = ready.saturating_add(1);
+            }
+            None => ready = ready.saturating_add(1),
         }
     }
     (ready, true)

@@ -134,8 +134,8 @@ impl<'a> Fetch<'a> {
     }
 
     fn here(&self, scope: &Scope<'a>, place: Place) -> Option<(&'a Metric, &'a Series)> {
-        let metric = scope.view.identified(self.pmids.at(place.index())?)?;
-        Some((metric, scope.view.series_at(place.slot)?))
+        let series = scope.view.series_at(place.slot)?;
+        Some((scope.view.metric_of(series)?, series))
     }
 
     /// How many values a metric has for this fetch, or why it has none.

@@ -66,6 +66,11 @@ impl<'a> View<'a> {
         self.lent.metrics.get(slot.index()?)
     }
 
+    /// The metric of a series.
+    pub fn metric_of(&self, series: &Series) -> Option<&'a Metric> {
+        self.metric(series.metric)
+    }
+
     /// The metric with this PMID.
     pub fn identified(&self, pmid: Pmid) -> Option<&'a Metric> {
         let hash = index::hash_word(self.book.seed, pmid.to_bits().into());
