@@ -512,6 +512,20 @@ fn a_source_that_is_held_is_answered_as_it_is() {
     store.revive(other);
     assert!(!store.view().is_settled());
     assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+    // Names go on without it, and values do not.
+    store.begin(other);
+    store.settle(other);
+    assert!(store.view().is_settled());
+    assert_eq!(ask(&mut store, 90), None);
+}
+
+#[test]
+fn a_settled_source_answers_not_even_the_first_ticket() {
+    let mut store = Store::new(Growing::default(), 144, 0);
+    let source = store.add_source("s", "", None).unwrap();
+    let ticket = store.ticket();
+    store.settle(source);
+    assert!(store.view().is_settled() && !store.view().is_fresh(source, ticket));
 }
 
 #[test]
