@@ -83,10 +83,11 @@ fn d17_a_damaged_file_of_ids_is_set_aside() {
         ("cut off", |bytes| bytes[..bytes.len() * 2 / 3].to_vec()),
         ("cut within the last line", |bytes| bytes[..bytes.len() - 2].to_vec()),
         ("garbage", |_| (0..=255).cycle().take(5000).collect()),
+        // One of a name would make another name of it, and one of a comment nothing.
         ("a byte flipped", |bytes| {
             let mut bytes = bytes.to_vec();
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 0x55;
+            let metric = bytes.windows(8).position(|word| word == b"\nmetric ").unwrap();
+            bytes[metric + 1] ^= 0x55;
             bytes
         }),
         ("a huge line", |_| vec![b'x'; 50 << 20]),
