@@ -340,10 +340,10 @@ fn bad_lines_are_refused_one_by_one_with_their_numbers() {
         let (refused, samples) = scrape(&mut store, cpu, Some(doc), piece);
         let lines: Vec<_> = refused.iter().map(|r| r.line).collect();
         assert_eq!((lines.as_slice(), samples), (&[2, 3, 4, 6, 7, 9][..], 2), "{refused:?}");
-        assert_eq!(store.view().names(), 2);
+        assert_eq!(store.view().names(), 3);
         let (again, _) = scrape(&mut store, cpu, Some(doc), piece);
         assert_eq!(again, refused);
-        assert_eq!(store.view().names(), 2);
+        assert_eq!(store.view().names(), 3);
     }
 }
 
@@ -512,6 +512,20 @@ fn a_source_that_is_held_is_answered_as_it_is() {
     store.revive(other);
     assert!(!store.view().is_settled());
     assert_eq!(store.wanted(0).map(|(id, _)| id), Some(other));
+    // Names go on without it, and values do not.
+    store.begin(other);
+    store.settle(other);
+    assert!(store.view().is_settled());
+    assert_eq!(ask(&mut store, 90), None);
+}
+
+#[test]
+fn a_settled_source_answers_not_even_the_first_ticket() {
+    let mut store = Store::new(Growing::default(), 144, 0);
+    let source = store.add_source("s", "", None).unwrap();
+    let ticket = store.ticket();
+    store.settle(source);
+    assert!(store.view().is_settled() && !store.view().is_fresh(source, ticket));
 }
 
 #[test]

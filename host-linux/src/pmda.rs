@@ -65,6 +65,10 @@ fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listen
     let tables = ids::directory(&pcp_conf::var_dir());
     let ids = options.ids_file(&tables);
     let mut host = Host::new(options, log)?;
+    // First of all: pmcd waits 3 s for a word, and a slow disk may take longer over ids.
+    if let Some(pipe) = pipe {
+        host.attach(pipe)?;
+    }
     host.publish_control()?;
     if let Some(file) = ids {
         host.remember(&file, Some(Stock { dir: &tables, domain }));
@@ -73,8 +77,6 @@ fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listen
     if let Some(listener) = listener {
         host.say(&format!("waits for pmcd on {listener}"));
         host.attach(listener.accept()?)?;
-    } else if let Some(pipe) = pipe {
-        host.attach(pipe)?;
     }
     host.run()
 }

@@ -165,7 +165,7 @@ impl Host {
         Ok(address)
     }
 
-    /// Talks to pmcd over its pipe.
+    /// Talks to pmcd over its pipe: at once with the word that comes before all others, with the rest in [`run`](Self::run).
     pub(crate) fn attach(&mut self, pipe: Pipe) -> io::Result<()> {
         self.poll.registry().register(&mut SourceFd(&pipe.input()), peer_token(0), Interest::READABLE)?;
         let settings = agent::Settings {
@@ -175,6 +175,7 @@ impl Host {
         };
         self.was_ready = self.options.ready;
         self.peers = vec![Some(Peer::new(Side::Agent(pipe, Box::new(Agent::new(settings))), self.now()))];
+        self.pump_peers();
         Ok(())
     }
 

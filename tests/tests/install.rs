@@ -88,6 +88,8 @@ fn the_stock_pmda_is_replaced_and_given_back() {
     assert!(code == 0 && said.contains("already"), "{said}");
     sandbox.ok(&format!("cmp {CONF} /run/with"));
 
+    one_archive_goes_on(&sandbox);
+
     let (code, said) = script(&sandbox, "Remove");
     assert!(code == 0 && said.contains("PCP's openmetrics PMDA is back"), "{said}");
     sandbox.ok(&format!("cmp {CONF} /run/before"));
@@ -97,7 +99,13 @@ fn the_stock_pmda_is_replaced_and_given_back() {
     let (code, said) = script(&sandbox, "Remove");
     assert!(code == 0 && said.contains("nothing to do"), "{said}");
     sandbox.ok(&format!("cmp {CONF} /run/before; ls /var/tmp | grep . && exit 1 || :"));
+}
 
+/// A pmlogger that was started under the stock PMDA logs on under ours.
+///
+/// The way back is not for it: one that fetches while an agent is not ready ends with `Try again`. The stock PMDA takes
+/// a large part of a second for that, ours a millisecond.
+fn one_archive_goes_on(sandbox: &Sandbox) {
     sandbox.ok("cd /run && sleep 2 && { pkill -x pmlogger || { cat pmlogger.log >&2; exit 1; }; }
         while pgrep -x pmlogger >/dev/null; do sleep 0.1; done
         pmlogcheck archive");
@@ -119,7 +127,8 @@ fn ids_go_on_there_and_back() {
     let ids = |page: &str, last: &str| {
         sandbox.ok(&format!("printf '{page}' >/etc/pcp/openmetrics/page"));
         eventually(last, || {
-            let shown = sandbox.sh("pminfo -f openmetrics.one.a; pminfo -m openmetrics.one").out;
+            // In order of lines: an answer of ours has instances in the order of the document.
+            let shown = sandbox.sh("{ pminfo -f openmetrics.one.a; pminfo -m openmetrics.one; } | sort").out;
             shown.contains(last).then_some(shown)
         })
     };

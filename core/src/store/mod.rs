@@ -70,7 +70,7 @@ impl<S: Storage> Store<S> {
         Self {
             storage,
             book: Book::new(domain, seed),
-            ticket: 0,
+            ticket: SETTLED,
             stirred: false,
             refused: [0; Region::COUNT],
             has_stored: false,
@@ -302,9 +302,21 @@ impl<S: Storage> Store<S> {
         let Some(row) = self.source_mut(source) else { return };
         row.running = false;
         row.well = whole;
-        row.finished = row.finished.max(if whole { row.started } else { drawn }).max(1);
+        row.finished = row.finished.max(if whole { row.started } else { drawn }).max(SETTLED);
         row.holds_until = holds_until;
         self.stirred |= row.wanted > row.finished;
+        self.count_settled();
+    }
+
+    /// Questions about names wait for the first scrape of `source` no longer. Requests for its values do.
+    pub fn settle(&mut self, source: SourceId) {
+        if let Some(row) = self.source_mut(source) {
+            row.finished = row.finished.max(SETTLED);
+            self.count_settled();
+        }
+    }
+
+    fn count_settled(&mut self) {
         let rows = self.storage.lent().sources.get(..self.book.sources).unwrap_or_default();
         let settled = rows.iter().skip(self.book.settled).take_while(|row| row.is_settled()).count();
         self.book.settled = self.book.settled.saturating_add(settled);
@@ -420,3 +432,6 @@ impl<S: Storage> Store<S> {
         grown
     }
 }
+
+/// Before the first ticket: who was finished then answers no request for values.
+const SETTLED: u64 = 1;

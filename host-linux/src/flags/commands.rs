@@ -88,7 +88,8 @@ const TIMEOUT: Flag = Flag {
     takes: Some("SECONDS"),
     help: "How long a scrape may take as a whole (2), 4.4 at most, for pmcd waits 5 seconds. Metrics of a source that \
            has not answered by then give 'Try again', the others are there. One that has sent 1M and goes on \
-           sending may take 4.4 seconds. A script that still runs is killed, with all that it started.",
+           sending may take 4.4 seconds. A script that still runs is killed, with all that it started. Questions \
+           about names wait for a new source as long, but 1 second for a server of which nothing has come.",
     set: |o, v| {
         o.timeout = seconds(v)?;
         Ok(())

@@ -72,7 +72,10 @@ impl Ids {
         };
         match loaded {
             Ok(bytes) if !bytes.is_empty() => this.load(&bytes, stock, tell, &mut notices),
-            Ok(_) => this.begin(stock, tell, &mut notices),
+            Ok(_) => {
+                this.wonder_at_nothing(&mut notices);
+                this.begin(stock, tell, &mut notices);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => this.begin(stock, tell, &mut notices),
             Err(error) => {
                 this.stop(&format!("cannot be read: {error}; ids begin afresh"), &mut notices);
@@ -147,13 +150,25 @@ impl Ids {
     /// Keeps a copy of a damaged file under another name.
     fn put_aside(&mut self, damage: Damage, records: usize, notices: &mut Vec<String>) {
         let Damage { line, fault, lines } = damage;
-        let path = self.path.display();
-        let kept = match place::set_aside(&self.path) {
-            Ok(aside) => format!("the file is kept as {}", aside.display()),
-            Err(error) => format!("the file could not be kept: {error}"),
-        };
+        let (path, kept) = (self.path.display(), self.keep());
         let lines = if lines == 1 { "this line is".into() } else { format!("{lines} lines are") };
         notices.push(format!("{path}:{line}: {fault}; {lines} lost, {records} ids are kept; {kept}"));
+    }
+
+    /// Keeps the file under another name, and says where.
+    fn keep(&self) -> String {
+        match place::set_aside(&self.path) {
+            Ok(aside) => format!("the file is kept as {}", aside.display()),
+            Err(error) => format!("the file could not be kept: {error}"),
+        }
+    }
+
+    /// A file that was there and is empty had ids once: none is made without a line in it.
+    fn wonder_at_nothing(&self, notices: &mut Vec<String>) {
+        if self.held.as_ref().is_some_and(|held| !held.is_new) {
+            let (path, kept) = (self.path.display(), self.keep());
+            notices.push(format!("{path}: is empty: its ids are lost, and are given anew; {kept}"));
+        }
     }
 
     /// Makes the file, of the stock PMDA's tables where they are.
@@ -230,7 +245,7 @@ impl Ids {
             out.write_all(&self.pending)
         })?;
         self.good = file.metadata()?.len();
-        self.held = Some(Held { file, writable: true });
+        self.held = Some(Held { file, writable: true, is_new: false });
         self.anew = false;
         self.pending = Vec::new();
         Ok(())

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Held {
     pub(super) file: File,
     pub(super) writable: bool,
+    /// It was not there before.
+    pub(super) is_new: bool,
 }
 
 /// Opens a file, made where there is none, and locks it. [`io::ErrorKind::WouldBlock`] means that another has it.
@@ -35,12 +37,17 @@ fn open(path: &Path) -> io::Result<Held> {
     options.read(true).custom_flags(nix::libc::O_NONBLOCK);
     // What a link points to is read; it is not made, and not written: the link is replaced.
     let mut both = options.clone();
-    both.write(true).create(true).truncate(false).mode(MODE);
-    let both = both.custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW).open(path);
-    let held = match both {
-        Ok(file) => Held { file, writable: true },
+    both.write(true).mode(MODE).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW);
+    let opened = match both.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            both.create(true).open(path).map(|file| (file, true))
+        }
+        opened => opened.map(|file| (file, false)),
+    };
+    let held = match opened {
+        Ok((file, is_new)) => Held { file, writable: true, is_new },
         Err(error) => match options.open(path) {
-            Ok(file) => Held { file, writable: false },
+            Ok(file) => Held { file, writable: false, is_new: false },
             Err(_) => return Err(error),
         },
     };

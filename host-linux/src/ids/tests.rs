@@ -196,6 +196,19 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_is_kept() {
 }
 
 #[test]
+fn an_empty_file_is_told_and_set_aside() {
+    let dir = Dir::new();
+    fs::write(dir.file(), "").unwrap();
+    let (mut store, mut ids, notices) = open(&dir.file());
+    assert!(notices.len() == 1 && notices[0].contains("is empty"), "{notices:?}");
+    assert_eq!(scrape(&mut store, &mut ids, &["a"]), None);
+    drop(ids);
+    let (store, _, notices) = open(&dir.file());
+    assert!(notices.is_empty() && store.id("a") == 0, "{notices:?}");
+    assert_eq!(dir.names(), ["144.pmbridge", "144.pmbridge.damaged"]);
+}
+
+#[test]
 fn a_second_process_goes_on_without_saving_and_takes_its_turn() {
     let dir = Dir::new();
     let (mut first, mut first_ids, _) = open(&dir.file());

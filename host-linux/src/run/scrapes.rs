@@ -25,6 +25,10 @@ pub(super) struct Lane {
     come: u64,
     /// The scrape that runs was wanted by nobody.
     probing: bool,
+    /// When its scrape, or its wait for a descriptor, has taken too long.
+    until: Option<Instant>,
+    /// When names wait for it no longer, unless something has come.
+    names_until: Option<Instant>,
     /// It was scraped since it was added or changed, or no name waits for it any more.
     settled: bool,
     /// Failures in a row.
@@ -32,6 +36,20 @@ pub(super) struct Lane {
     /// A host name is being looked up for it.
     looks_up: bool,
     news: News,
+}
+
+impl Lane {
+    /// Takes note of how long it may take from now on; when its alarm is to go off first.
+    ///
+    /// What comes of a script comes at its end, so that nothing says before whether something will.
+    fn limit(&mut self, target: &Target, now: Instant, limit: Duration) -> Instant {
+        let until = now.saturating_add(limit);
+        self.until = Some(until);
+        if self.settled || matches!(target.source.origin, Origin::Script(_)) {
+            return until;
+        }
+        until.min(*self.names_until.get_or_insert_with(|| now.saturating_add(NAMES)))
+    }
 }
 
 impl Host {
@@ -118,12 +136,22 @@ impl Host {
         self.account(place);
     }
 
-    /// A target's time has come: its scrape has taken too long, names no longer wait for it, or it is asked again.
+    /// A target's time has come: names no longer wait for it, its scrape has taken too long, or it is asked again.
     fn ring(&mut self, place: usize) {
         let now = self.now();
         let (Some(target), Some(lane)) = (self.targets.get(place), self.lanes.get_mut(place)) else { return };
+        if let Some(until) = lane.until.filter(|until| now < *until) {
+            // Who waits for us has brought something.
+            if !lane.settled && target.received() == 0 && !self.ready.holds(place) {
+                lane.settled = true;
+                self.store.settle(target.id);
+                self.ended = true;
+            }
+            self.timers.set(place, Some(until));
+            return;
+        }
         if lane.began.is_none() {
-            if self.wanted.holds(place) && !lane.settled {
+            if lane.until.take().is_some() && self.wanted.holds(place) {
                 lane.settled = true;
                 self.store.commit(target.id, false, Instant::NEVER);
                 self.ended = true;
@@ -167,9 +195,12 @@ impl Host {
     fn put_off(&mut self, place: usize) {
         self.put_off = self.put_off.saturating_add(1);
         let (most, count) = (self.budget.most(), self.put_off);
-        let until = self.now().saturating_add(self.time_limit());
-        if self.lanes.get(place).is_some_and(|lane| !lane.settled) {
-            self.timers.set(place, Some(until));
+        let (now, limit) = (self.now(), self.time_limit());
+        if let (Some(lane), Some(target)) = (self.lanes.get_mut(place), self.targets.get(place))
+            && !lane.settled
+        {
+            let alarm = lane.limit(target, now, limit);
+            self.timers.set(place, Some(alarm));
         }
         if count.is_power_of_two() {
             self.warn_seldom("scrapes wait for one another (--max-connections, ulimit -n)".into());
@@ -215,7 +246,7 @@ impl Host {
         target.totals.scrapes = target.totals.scrapes.saturating_add(1);
         (lane.began, lane.come, lane.probing) = (Some(now), 0, probes);
         self.probes = self.probes.saturating_add(usize::from(probes));
-        self.timers.set(place, Some(now.saturating_add(limit)));
+        self.timers.set(place, Some(lane.limit(target, now, limit)));
         if is_cheap(target) {
             // It has its turn as others have, so that many files do not keep peers from theirs.
             target.ready = true;
@@ -357,7 +388,7 @@ impl Host {
         };
         target.ended(if whole { Ok(()) } else { Err(complaint.clone().unwrap_or_default()) }, now);
         self.probes = self.probes.saturating_sub(usize::from(core::mem::take(&mut lane.probing)));
-        (lane.settled, lane.began) = (true, None);
+        (lane.settled, lane.began, lane.until, lane.names_until) = (true, None, None, None);
         lane.failures = if whole { 0 } else { lane.failures.saturating_add(1) };
         let (failures, refresh) = (lane.failures, millis(self.options.refresh));
         let holds_until = match whole {
@@ -442,6 +473,8 @@ fn millis(duration: std::time::Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// How long names wait for a source of which nothing has come yet.
+const NAMES: Duration = Duration::from_secs(1);
 /// When every scrape has ended, so that there is time to answer before [`PATIENCE`](super::PATIENCE) ends.
 const LAST: Duration = Duration::from_millis(4400);
 /// Who has brought so many bytes, and brings more, may go on until then.
