@@ -19,6 +19,8 @@ COLUMNS = [
 ]
 print("%16s %6s" % ("case", "") + "".join("%13s" % title for title, _, _ in COLUMNS))
 for case, pair in runs.items():
+    if case.startswith("labels-"):
+        continue
     for who in ("stock", "ours"):
         run = pair.get(who)
         if not run:
@@ -57,6 +59,10 @@ def ratio(what, case, key, least):
     mark("%s, %s" % (what, case), found >= least, "1/%.0f of stock (at most 1/%d)" % (found, least))
 
 
+labels = runs.get("labels-100x500", {})
+for who, run in labels.items():
+    print("%16s %6s  %d names: %.0f us of CPU for the labels of a metric, %.0f us for who asks" % ("labels", who, run["names"], run["label_cpu_us"], run["label_wall_us"]))
+
 print("\nmarks:")
 for case in ("100x500", "20x10000"):
     ratio("CPU per fetch", case, "cpu_per_fetch_s", 100)
@@ -64,7 +70,7 @@ for case in ("100x500", "20x10000"):
     stock, ours = get(case, "stock", "values"), get(case, "ours", "values")
     mark("as many values, %s" % case, None if None in (stock, ours) else stock == ours, "%s and %s" % (stock, ours))
 ratio("all names ready", "100x500", "allnames_s", 20)
-ratio("label look-up", "100x500", "labels_ms_each", 50)
+ratio("label look-up, CPU", "labels-100x500", "label_cpu_us", 50)
 for case, least in (("40x10000", 400_000), ("100x10000", 1_000_000)):
     values, worst = get(case, "ours", "values"), get(case, "ours", "fetch_max_s")
     met = None if values is None else bool(get(case, "ours", "alive")) and values >= least and worst < 5
@@ -74,10 +80,16 @@ for case in ("10x1000-hang1", "10x1000-slow1", "10x1000-drip1"):
     median = get(case, "ours", "fetch_med_s")
     if healthy is None or median is None:
         mark("fetch beside a bad source, %s" % case, None, "")
+    elif "slow" in case:
+        # It answers within the time limit, after a second: who names it waits for that second.
+        beyond = median - 1.0
+        mark("fetch that names a slow source within 2x beyond its second, %s" % case, beyond <= 2 * healthy, "%.1f ms beyond" % (beyond * 1e3))
     else:
         shown = "%.1f ms, %.1f times the healthy %.1f ms" % (median * 1e3, median / healthy, healthy * 1e3)
         mark("fetch beside a bad source within 2x, %s" % case, median <= 2 * healthy, shown)
 for case, pair in runs.items():
     if "ours" in pair:
+        if case.startswith("labels-"):
+            continue
         mark("never dropped, %s" % case, bool(pair["ours"].get("alive")), str(pair["ours"].get("note", "alive")))
 sys.exit(1 if missed else 0)

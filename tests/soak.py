@@ -21,7 +21,7 @@ from ctypes import c_uint
 import cpmapi as c
 from pcp import pmapi
 
-STEADY, SERIES, CHURNING, FRESH, EDITED = 4, 50, 2, 200, 6
+STEADY, SERIES, CHURNING, FRESH, EDITED = 4, 50, 2, 25, 6
 SICK = ["error", "close", "hang", "drip", "truncated", "garbage", "empty"]
 START = time.monotonic()
 
@@ -154,8 +154,8 @@ class Site:
         return os.path.join(self.dir, name)
 
     def write(self, name, content):
-        """Replaces a file at once, as an editor does."""
-        new = self.path("new")
+        """Replaces a file at once, as an editor does; threads may at the same time."""
+        new = self.path("new%d" % threading.get_ident())
         with open(new, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
         os.chmod(new, 0o644)
@@ -164,7 +164,8 @@ class Site:
     def source(self, name, endpoint=None, more=""):
         self.write("config.d/%s.url" % name, "%s%s\n%s" % (self.endpoints.url, endpoint or name, more))
 
-    def start(self):
+    def run_pmcd(self):
+        """Starts pmcd, and finds its PMDA."""
         self.lives += 1
         self.pmcd = subprocess.Popen(
             ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-i", "127.0.0.1", "-p", str(self.port), "-U", "root"]
@@ -174,7 +175,12 @@ class Site:
         )
         self.context = wait_for("pmcd", self.connect)
         self.pmda = wait_for("the PMDA", lambda: (children(self.pmcd.pid) or [None])[0])
-        wait_for("the names of the steady sources", lambda: len(self.names("openmetrics.steady0")) >= 1)
+
+    def start(self):
+        """Starts pmcd and pmlogger, once the sources that are well show."""
+        self.run_pmcd()
+        well = ["steady%d" % i for i in range(STEADY)] + ["churn%d" % i for i in range(CHURNING)]
+        wait_for("the names of the steady sources", lambda: all(self.names("openmetrics." + name) for name in well))
         self.log_config()
         self.pmlogger = subprocess.Popen(
             ["pmlogger", "-h", "127.0.0.1:%d" % self.port, "-c", self.path("pmlogger.conf")]
@@ -438,8 +444,9 @@ def report(site, watch, trouble, samples, wells, leftovers):
         grown = settled[-1][2] - settled[0][2]
         each = grown / dead if dead else 0.0
         print("last life, after its first quarter: %+d KB for %d new instances, %.1f bytes each" % (grown // 1024, dead, each))
-        if grown > 4 << 20 and each > 200:
+        if grown > 8 << 20 and each > 200:
             faults.append("memory grows: %.0f bytes for each new instance" % each)
+        print("RSS MB over it: " + " ".join("%.1f" % (row[2] / 2**20) for row in last[:: max(1, len(last) // 16)]))
         half = len(settled) // 2
         early, late = max(row[3] for row in settled[:half]), max(row[3] for row in settled[half:])
         print("descriptors at most %d in its first half, %d in its second" % (early, late))

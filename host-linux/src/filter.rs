@@ -42,6 +42,8 @@ struct Description {
     singular: bool,
     semantics: Semantics,
     units: Units,
+    /// The bits of the factor, which are equal where it is.
+    factor: u64,
 }
 
 impl Rule {
@@ -85,16 +87,13 @@ impl Rule {
             return Err(format!("'{semantics}' is no semantics: {}", SEMANTICS.join(", ")));
         }
         let (_, units) = word(word(word(description).1).1);
-        if let Some(factor) = multiplier(units) {
-            // PCP's units have no factor, and values are passed on as they come.
-            return Err(format!("units with the factor {factor} are not supported: values are not rescaled"));
-        }
         if unit::parse(units).is_none() {
             return Err(format!("'{units}' are no units"));
         }
         let line = PcpLine::metadata("", description).ok_or("too few words")?;
-        let PcpLine { kind, singular, semantics, units, .. } = line;
-        Self::new(pattern, Says::Is(Description { kind, singular, semantics, units }))
+        let PcpLine { kind, singular, semantics, units, factor, .. } = line;
+        let factor = factor.to_bits();
+        Self::new(pattern, Says::Is(Description { kind, singular, semantics, units, factor }))
     }
 
     fn new(pattern: &str, says: Says) -> Result<Self, String> {
@@ -179,8 +178,9 @@ impl Rules for Filter {
     }
 
     fn describe<'a>(&self, name: &'a str) -> Option<PcpLine<'a>> {
-        let Description { kind, singular, semantics, units } = *self.metadata.first(name)?;
-        Some(PcpLine { name, kind, singular, semantics, units })
+        let Description { kind, singular, semantics, units, factor } = *self.metadata.first(name)?;
+        let factor = f64::from_bits(factor);
+        Some(PcpLine { name, kind, singular, semantics, units, factor })
     }
 }
 
@@ -284,19 +284,6 @@ fn explain(error: &regex::Error) -> String {
     }
 }
 
-/// A factor before units, if it is not 1. The 10 of `count x 10^3` is none.
-fn multiplier(units: &str) -> Option<&str> {
-    let mut before = "";
-    for word in units.split(|c: char| c.is_ascii_whitespace() || c == '/').filter(|word| !word.is_empty()) {
-        let is_number = word.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-        if is_number && !before.eq_ignore_ascii_case("x") && word.parse() != Ok(1.0) {
-            return Some(word);
-        }
-        before = word;
-    }
-    None
-}
-
 /// The first word, and what follows it.
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim();
@@ -395,9 +382,9 @@ mod tests {
         assert_eq!((ns.name, ns.kind, ns.singular), ("ns:m4", Type::U64, true));
         let disk = filter.describe("disk_x").unwrap();
         assert_eq!((disk.kind, disk.singular, disk.semantics), (Type::U32, false, Semantics::COUNTER));
-        assert_eq!(disk.units, unit::parse("Kbyte / sec").unwrap());
-        assert_eq!(filter.describe("c").unwrap().units, unit::parse("count x 10^3").unwrap());
-        assert_eq!(filter.describe("one").unwrap().units, unit::parse("millisec").unwrap());
+        assert_eq!(disk.units, unit::parse("Kbyte / sec").unwrap().0);
+        assert_eq!(filter.describe("c").unwrap().units, unit::parse("count x 10^3").unwrap().0);
+        assert_eq!(filter.describe("one").unwrap().units, unit::parse("millisec").unwrap().0);
         assert_eq!(filter.describe("xdisk"), None);
     }
 
@@ -432,14 +419,6 @@ mod tests {
             ("a U32 x counter", "'U32' is no type: 32, u32, 64, u64, float, double, string, aggregate"),
             ("a u32 x count", "'count' is no semantics: counter, instant, discrete"),
             ("a u32 x counter rubbish", "'rubbish' are no units"),
-            (
-                "a u32 x counter 100 millisec",
-                "units with the factor 100 are not supported: values are not rescaled",
-            ),
-            (
-                "a u32 x counter byte/1024 sec",
-                "units with the factor 1024 are not supported: values are not rescaled",
-            ),
             ("a[ u32 x counter", "pattern 'a[': unclosed character class"),
         ] {
             assert_eq!(Rule::metadata(text), Err(want.into()), "{text}");

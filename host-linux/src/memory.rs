@@ -1,4 +1,4 @@
-//! A store's memory on Linux: one vector a region, doubled when it is full, up to a ceiling.
+//! A store's memory on Linux: one vector a region, which grows when it is full, up to a ceiling.
 //!
 //! What is not used is not there: an empty bridge takes some hundred kilobytes. A machine without memory is a ceiling
 //! like any other: the series is refused and counted.
@@ -74,26 +74,39 @@ impl Storage for Memory {
 
     fn grow(&mut self, region: Region) -> Result<(), Full> {
         let grown = match region {
-            Region::Sources => double(&mut self.sources, Source::EMPTY, MOST_SOURCES),
-            Region::Metrics => double(&mut self.metrics, Metric::EMPTY, self.most_series),
-            Region::Series => double(&mut self.series, Series::EMPTY, self.most_series),
-            Region::Past => double(&mut self.past, Past::EMPTY, self.most_past),
-            Region::Index => double(&mut self.index, 0, MOST_INDEX),
-            Region::Text => double(&mut self.text, 0, MOST_TEXT),
+            Region::Sources => extend(&mut self.sources, Source::EMPTY, MOST_SOURCES),
+            Region::Metrics => extend(&mut self.metrics, Metric::EMPTY, self.most_series),
+            Region::Series => extend(&mut self.series, Series::EMPTY, self.most_series),
+            Region::Past => extend(&mut self.past, Past::EMPTY, self.most_past),
+            Region::Index => double(&mut self.index),
+            Region::Text => extend(&mut self.text, 0, MOST_TEXT),
         };
         if grown { Ok(()) } else { Err(Full(region)) }
     }
 }
 
-/// Doubles a region up to its ceiling; false where it is there, or where the machine has no more.
-fn double<T: Clone>(region: &mut Vec<T>, empty: T, most: usize) -> bool {
-    let size = region.len().saturating_mul(2).max(64).min(most);
+/// Makes a region a quarter larger, up to its ceiling; false where it is there, or where the machine has no more. All of
+/// it is written to, so what is not used yet should be little.
+fn extend<T: Clone>(region: &mut Vec<T>, empty: T, most: usize) -> bool {
+    let size = region.len().saturating_add((region.len() / 4).max(64)).min(most);
     let Some(more) = size.checked_sub(region.len()).filter(|&more| more > 0) else { return false };
     let fits = region.try_reserve_exact(more).is_ok();
     if fits {
         region.resize(size, empty);
     }
     fits
+}
+
+/// Doubles the index up to its ceiling, as a new one: what is in it is made anew. False as above.
+fn double(index: &mut Vec<u32>) -> bool {
+    let size = index.len().saturating_mul(2).min(MOST_INDEX);
+    // Whether there is as much, before it is asked for in the way that cannot say no.
+    if size <= index.len() || Vec::<u32>::new().try_reserve_exact(size).is_err() {
+        return false;
+    }
+    *index = Vec::new();
+    *index = vec![0; size];
+    true
 }
 
 /// Clusters are numbers of 12 bits, and `control` is one of them; retired sources keep theirs.
@@ -108,13 +121,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_double_up_to_their_ceiling_and_keep_what_is_there() {
+    fn regions_grow_up_to_their_ceiling_and_keep_what_is_there() {
         let mut memory = Memory::new(3000, 3000);
         memory.parts().text[..3].copy_from_slice(b"abc");
         assert_eq!(memory.grow(Region::Text), Ok(()));
-        assert_eq!((&memory.lent().text[..4], memory.lent().text.len()), (&b"abc\0"[..], 128 << 10));
+        assert_eq!((&memory.lent().text[..4], memory.lent().text.len()), (&b"abc\0"[..], 80 << 10));
         assert_eq!(memory.grow(Region::Series), Ok(()));
-        assert_eq!(memory.grow(Region::Series), Ok(()));
+        assert_eq!(memory.lent().series.len(), 1280);
+        while memory.grow(Region::Series).is_ok() {}
         assert_eq!(memory.lent().series.len(), 3000);
         assert_eq!(memory.grow(Region::Series), Err(Full(Region::Series)));
         while memory.grow(Region::Sources).is_ok() {}

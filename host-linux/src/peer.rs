@@ -122,10 +122,7 @@ impl Peer {
                 Ok(moved) => moved,
                 Err(why) => return Ok(Fate::Dropped(why)),
             };
-            let flow = match &mut self.side {
-                Side::Agent(pipe, _) => send(pipe, &mut self.tx)?,
-                Side::Collector(stream, _) => send(stream, &mut self.tx)?,
-            };
+            let flow = self.send()?;
             if flow == Flow::Ended || self.no_more {
                 return Ok(Fate::Left);
             }
@@ -172,6 +169,17 @@ impl Peer {
                 return Ok(moved);
             }
             moved = true;
+            // Who takes a long answer as it comes need not have it kept whole.
+            if self.tx.pending().len() >= FLUSH {
+                self.send().map_err(|error| error.to_string())?;
+            }
+        }
+    }
+
+    fn send(&mut self) -> io::Result<Flow> {
+        match &mut self.side {
+            Side::Agent(pipe, _) => send(pipe, &mut self.tx),
+            Side::Collector(stream, _) => send(stream, &mut self.tx),
         }
     }
 
@@ -196,6 +204,8 @@ impl Peer {
 const SMALL: usize = 4 << 10;
 /// What a role is offered to write to.
 const ROOM: usize = 64 << 10;
+/// So much of an answer is sent before the rest is made.
+const FLUSH: usize = 256 << 10;
 /// Buffers over this do not outlive the answer that needed them.
 const LARGE: usize = 1 << 20;
 /// A client's PDU, as pmcd has it, and the beginning of the next.

@@ -98,7 +98,9 @@ fn the_stock_pmda_is_replaced_and_given_back() {
     assert!(code == 0 && said.contains("nothing to do"), "{said}");
     sandbox.ok(&format!("cmp {CONF} /run/before; ls /var/tmp | grep . && exit 1 || :"));
 
-    sandbox.ok("cd /run && sleep 2 && pkill -x pmlogger && sleep 1 && pmlogcheck archive");
+    sandbox.ok("cd /run && sleep 2 && { pkill -x pmlogger || { cat pmlogger.log >&2; exit 1; }; }
+        while pgrep -x pmlogger >/dev/null; do sleep 0.1; done
+        pmlogcheck archive");
     let logged = sandbox.ok("cd /run && pmdumplog archive openmetrics.one.a");
     assert!(logged.matches("value 42").count() > 2, "{logged}");
 }

@@ -8,7 +8,7 @@ use super::unit;
 use crate::pcp::{Semantics, Type, Units};
 
 /// What a PCP line says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PcpLine<'a> {
     /// The name below the source, dots and all.
     pub name: &'a str,
@@ -20,6 +20,8 @@ pub struct PcpLine<'a> {
     pub semantics: Semantics,
     /// Dimension and scale. None where the line says nothing that is known.
     pub units: Units,
+    /// What values are to be multiplied by to be in these units: 100 of `100 millisec`.
+    pub factor: f64,
 }
 
 impl<'a> PcpLine<'a> {
@@ -36,8 +38,8 @@ impl<'a> PcpLine<'a> {
                 let name = words.next()?;
                 let singular = is_singular(name, words);
                 let semantics = words.next().map_or(Semantics::INSTANT, semantics);
-                let units = unit::parse(words.0).unwrap_or(Units::NONE);
-                Some(Self { name, kind: Type::DOUBLE, singular, semantics, units })
+                let (units, factor) = unit::parse(words.0).unwrap_or((Units::NONE, 1.0));
+                Some(Self { name, kind: Type::DOUBLE, singular, semantics, units, factor })
             }
             _ => None,
         }
@@ -54,8 +56,8 @@ impl<'a> PcpLine<'a> {
         let kind = kind(words.next()?);
         let _indom = words.next()?;
         let semantics = semantics(words.next()?);
-        let units = unit::parse(words.0).unwrap_or(Units::NONE);
-        Some(Self { name, kind, singular, semantics, units })
+        let (units, factor) = unit::parse(words.0).unwrap_or((Units::NONE, 1.0));
+        Some(Self { name, kind, singular, semantics, units, factor })
     }
 }
 
@@ -103,6 +105,7 @@ impl<'a> Iterator for Words<'a> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     const RATE: Units = Units::new(1, -1, 0, 1, 3, 0);
@@ -162,8 +165,19 @@ mod tests {
                 singular,
                 semantics,
                 units,
+                factor: 1.0,
             });
             assert_eq!(PcpLine::parse(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_factor_before_units_scales_values() {
+        for (words, factor) in
+            [("millisec", 1.0), ("100 millisec", 100.0), ("0.5 Kbyte / 2 sec", 0.25), ("none", 1.0)]
+        {
+            let line = std::format!(" PCP5 a 1 u32 x instant {words}");
+            assert_eq!(PcpLine::parse(&line).map(|line| line.factor), Some(factor), "{words}");
         }
     }
 

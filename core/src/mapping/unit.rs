@@ -1,11 +1,11 @@
 //! Units are guessed from the words of a name, or read as PCP's tools write them.
 //!
 //! [`parse`] takes what `pmParseUnitsStr` takes: base units with an optional power, at most one
-//! slash, any numbers between (a multiplier, which the classic rules ignore): `Kbyte / sec`,
+//! slash, any numbers between, which make a factor: `Kbyte / sec`, `100 millisec`,
 //! `count x 10^3`, `millisec^-1`, `MiB`.
 
 use super::{Family, has_piece};
-use crate::pcp::Units;
+use crate::{exposition::number, pcp::Units};
 
 /// The units of a metric that no PCP line describes.
 pub fn units(name: &str, family: Family) -> Units {
@@ -28,12 +28,14 @@ pub fn units(name: &str, family: Family) -> Units {
     }
 }
 
-/// Reads units in words. `None` is a word that is no unit, a unit twice, or a power out of bounds.
-pub fn parse(words: &str) -> Option<Units> {
+/// Reads units in words, and what values are to be multiplied by to be in them. `None` is a word that is no unit, a unit
+/// twice, or a power out of bounds.
+pub fn parse(words: &str) -> Option<(Units, f64)> {
     let mut rest = words.trim_ascii().as_bytes();
     if rest == b"none" {
-        return Some(Units::NONE);
+        return Some((Units::NONE, 1.0));
     }
+    let mut factor = 1.0;
     let mut above = [Power::default(); 3];
     let mut below: Option<[Power; 3]> = None;
     while let Some((first, after)) = rest.split_first() {
@@ -44,7 +46,11 @@ pub fn parse(words: &str) -> Option<Units> {
                 rest = after;
             }
             byte if byte.is_ascii_whitespace() => rest = after,
-            byte if byte.is_ascii_digit() || matches!(byte, b'.' | b'-') => rest = number(rest)?,
+            byte if byte.is_ascii_digit() || matches!(byte, b'.' | b'-') => {
+                let (value, after) = factor_of(rest)?;
+                factor = if below.is_none() { factor * value } else { factor / value };
+                rest = after;
+            }
             _ => rest = base(rest, &mut above)?,
         }
     }
@@ -57,14 +63,16 @@ pub fn parse(words: &str) -> Option<Units> {
         above.over(*below)
     });
     let (space, time, count) = (space?, time?, count?);
-    Some(Units::new(
+    let units = Units::new(
         space.power,
         time.power,
         count.power,
         space.scale.unsigned_abs(),
         time.scale.unsigned_abs(),
         count.scale,
-    ))
+    );
+    // PCP takes units with a factor that cannot be one, too.
+    Some((units, if factor.is_normal() { factor } else { 1.0 }))
 }
 
 /// A dimension on one side of the slash.
@@ -157,10 +165,10 @@ fn power(rest: &[u8]) -> Option<(i8, &[u8])> {
     }
 }
 
-/// Takes a number off the front; it is a multiplier and has no say.
-fn number(rest: &[u8]) -> Option<&[u8]> {
-    let rest = strip(rest, b"-").unwrap_or(rest);
-    let (digits, rest) = run(rest, |byte| byte.is_ascii_digit() || *byte == b'.')?;
+/// Takes a number off the front.
+fn factor_of(text: &[u8]) -> Option<(f64, &[u8])> {
+    let unsigned = strip(text, b"-").unwrap_or(text);
+    let (digits, rest) = run(unsigned, |byte| byte.is_ascii_digit() || *byte == b'.')?;
     if digits.iter().all(|byte| *byte == b'.') {
         return None;
     }
@@ -168,7 +176,9 @@ fn number(rest: &[u8]) -> Option<&[u8]> {
         let after = strip(after, b"-").or_else(|| strip(after, b"+")).unwrap_or(after);
         run(after, u8::is_ascii_digit)
     });
-    Some(exponent.map_or(rest, |(_, after)| after))
+    let rest = exponent.map_or(rest, |(_, after)| after);
+    let len = text.len().checked_sub(rest.len())?;
+    Some((number::parse(text.get(..len)?)?, rest))
 }
 
 /// Splits after the leading bytes of a sort, of which there must be one.
@@ -269,7 +279,7 @@ mod tests {
 
     #[test]
     fn words_are_read_as_pcp_reads_them() {
-        assert_eq!(parse("none"), Some(Units::NONE));
+        assert_eq!(parse("none"), Some((Units::NONE, 1.0)));
         for line in include_str!("units.txt").lines().filter(|line| !line.starts_with('#')) {
             let (words, want) = line.rsplit_once(" | ").unwrap();
             let want: Vec<i8> = want.split(' ').filter_map(|number| number.parse().ok()).collect();
@@ -285,7 +295,7 @@ mod tests {
                 _ => None,
             };
             let words: String = words.replace("\\t", "\t");
-            assert_eq!(parse(&words), want, "{words}");
+            assert_eq!(parse(&words).map(|(units, _)| units), want, "{words}");
         }
     }
 }

@@ -159,11 +159,11 @@ impl<B: Room, R: Rules> Document<B, R> {
         let too_long = self.skipping || self.held.saturating_add(last.len()) > self.buffer.limit();
         let taken = if too_long || (self.held > 0 && !self.hold(last)) {
             Err(Reason::TooLong)
-        } else if self.held > 0 {
-            let line = self.buffer.start(self.held);
-            take(store, self.source, line, &self.rules, &mut self.stats.samples)
         } else {
-            take(store, self.source, last, &self.rules, &mut self.stats.samples)
+            let line = if self.held > 0 { self.buffer.start(self.held) } else { last };
+            // Some editors put a mark in front of a file.
+            let mark = if self.stats.lines == 1 { line.strip_prefix(MARK) } else { None };
+            take(store, self.source, mark.unwrap_or(line), &self.rules, &mut self.stats.samples)
         };
         self.held = 0;
         self.skipping = false;
@@ -187,6 +187,9 @@ impl<S: Storage, B: Room, R: Rules> Sink<S> for Document<B, R> {
         Ok(())
     }
 }
+
+/// The byte order mark, in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Takes one whole line.
 fn take<S: Storage>(

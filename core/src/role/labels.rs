@@ -250,7 +250,7 @@ impl<'a> Labels<'a> {
 }
 
 impl<'a> Set<'a> {
-    /// Whether PCP 6.0 has none of these labels, because one of their values needs an escape in JSON (QA 1221).
+    /// Whether PCP 6.0 has none of these labels, because one of their values breaks the JSON that it makes (QA 1221).
     fn is_lost(self, scope: &Scope<'a>) -> bool {
         let view = scope.view;
         let labels = match self {
@@ -259,8 +259,7 @@ impl<'a> Set<'a> {
             Self::Item(metric) => teller(scope, metric).map_or(LabelSet::EMPTY, |series| view.labels(series)),
             Self::Series(_, series) => view.labels(series),
         };
-        let needs = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        labels.iter().flat_map(|label| label.value.pieces()).any(|piece| piece.bytes().any(needs))
+        labels.iter().any(|label| breaks_json(label.value.pieces().flat_map(str::bytes)))
     }
 
     /// The label whose name comes next after `before`.
@@ -336,6 +335,20 @@ fn next_by_name<'a>(labels: LabelSet<'a>, before: &str, best: Option<Label<'a>>)
         (None, best) => best,
         (next, _) => next,
     }
+}
+
+/// Whether a value that stands in JSON as it is has a quote or a line feed there, or a backslash that begins no escape.
+fn breaks_json(value: impl Iterator<Item = u8>) -> bool {
+    let mut escaping = false;
+    for byte in value {
+        match byte {
+            b'\n' => return true,
+            _ if escaping && !br#""\/bfnrtu"#.contains(&byte) => return true,
+            b'"' if !escaping => return true,
+            _ => escaping = byte == b'\\' && !escaping,
+        }
+    }
+    escaping
 }
 
 /// Writes a text as the inside of a JSON string.

@@ -5,7 +5,7 @@
 use super::{
     index::{self, Key},
     ledger::Ledger,
-    record::{Metric, Notes, Pad, PcpNote, Series, Slot},
+    record::{Factor, Metric, Notes, Pad, PcpNote, Series, Slot},
     storage::{Full, Region},
     text::Field,
 };
@@ -99,12 +99,7 @@ impl Ledger<'_> {
         if let Some(notes) = self.notes(source) {
             notes.pcp_name = pad;
             notes.described = true;
-            notes.pcp = PcpNote {
-                kind: line.kind,
-                singular: line.singular,
-                semantics: line.semantics,
-                units: line.units,
-            };
+            notes.pcp = PcpNote::of(line);
         }
         Ok(())
     }
@@ -174,7 +169,11 @@ impl Ledger<'_> {
         let canonical = if series.is(Series::ALIAS) { Slot::from_bits(series.instance) } else { slot };
         let Some(metric) = self.metric(series.metric) else { return Ok(false) };
         metric.latest = slot;
-        let bits = match convert(metric.desc.kind, value).ok_or(Refusal::Value)? {
+        let converted = convert(metric.desc.kind, metric.factor, value);
+        if let Some(series) = self.series(canonical) {
+            series.flags |= Series::PRESENT;
+        }
+        let bits = match converted.ok_or(Refusal::Value)? {
             Value::Bits(bits) => bits,
             Value::Text => {
                 let pad = self.series(canonical).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
@@ -196,14 +195,14 @@ impl Ledger<'_> {
         let (mut metric, bin, gone) = (row.first, row.bin, row.gone);
         let (mut fresh, mut lost, mut old) = (Slot::NONE, false, self.settle(bin, whole).1);
         while let Some(next) = self.metric(metric).map(|row| row.next) {
-            let (live, has_old) = self.settle(metric, whole);
+            let (live, has_old, present) = self.settle(metric, whole);
             old |= has_old;
             let keeps_names = self.book.compat == Compat::V60;
             let Some(row) = self.metric(metric) else { break };
             row.live = live;
-            if whole && live > 0 && !gone && !row.is(Metric::LISTED) {
+            if whole && present && !gone && !row.is(Metric::LISTED) {
                 row.link = core::mem::replace(&mut fresh, metric);
-            } else if whole && live == 0 && !keeps_names && row.is(Metric::LISTED) {
+            } else if whole && !present && !keeps_names && row.is(Metric::LISTED) {
                 row.flags &= !Metric::LISTED;
                 lost = true;
             }
@@ -216,19 +215,21 @@ impl Ledger<'_> {
         old
     }
 
-    /// Ends a document for the series of one metric: how many have a value now, and whether some are old.
-    fn settle(&mut self, metric: Slot, whole: bool) -> (u32, bool) {
-        let (mut live, mut old) = (0u32, false);
-        let Some(row) = self.metric(metric) else { return (0, false) };
+    /// Ends a document for the series of one metric: how many have a value now, whether some are old, and whether any
+    /// was in the document.
+    fn settle(&mut self, metric: Slot, whole: bool) -> (u32, bool, bool) {
+        let (mut live, mut old, mut any) = (0u32, false, false);
+        let Some(row) = self.metric(metric) else { return (0, false, false) };
         // One value has no name to come back by, and costs one slot.
         let stays = row.desc.indom == InDom::NULL && !row.is_bin();
         let mut slot = row.first;
         while let Some(series) = self.series(slot) {
-            let seen = series.is(Series::SEEN);
-            series.flags &= !(Series::SEEN | Series::LIVE);
-            if seen {
+            let (seen, present) = (series.is(Series::SEEN), series.is(Series::SEEN | Series::PRESENT));
+            series.flags &= !(Series::SEEN | Series::PRESENT | Series::LIVE);
+            any |= present;
+            if present {
                 series.flags &= !Series::MISSES;
-                if whole {
+                if whole && seen {
                     series.flags |= Series::LIVE;
                     live = live.saturating_add(1);
                 }
@@ -238,12 +239,12 @@ impl Ledger<'_> {
             old |= series.is_old();
             slot = series.next;
         }
-        (live, old)
+        (live, old, any)
     }
 }
 
 /// A value as its metric's type has it.
-pub(crate) enum Value {
+enum Value {
     Bits(u64),
     Text,
 }
@@ -251,8 +252,11 @@ pub(crate) enum Value {
 /// The 64 bits of a value as sent, or `None` where it is not one of its type.
 ///
 /// An integer may be sent as a number with a fraction of zero or an exponent: some exporters have only floats.
-pub(crate) fn convert(kind: Type, value: &str) -> Option<Value> {
+fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
     let bytes = value.as_bytes();
+    if let Some(factor) = factor.scales() {
+        return scaled(kind, number::parse(bytes)? * factor);
+    }
     let signed = || number::signed(bytes).or_else(|| whole(number::parse(bytes)?));
     let bits = match kind {
         Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return Some(Value::Text),
@@ -264,6 +268,19 @@ pub(crate) fn convert(kind: Type, value: &str) -> Option<Value> {
             None => u64::try_from(signed()?).ok()?,
         },
         _ => number::parse(bytes)?.to_bits(),
+    };
+    Some(Value::Bits(bits))
+}
+
+/// The 64 bits of a value that was scaled. An integer must be whole after that.
+fn scaled(kind: Type, value: f64) -> Option<Value> {
+    let bits = match kind {
+        Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return None,
+        Type::I32 => i64::from(i32::try_from(whole(value)?).ok()?).cast_unsigned(),
+        Type::U32 => u64::from(u32::try_from(whole(value)?).ok()?),
+        Type::I64 => whole(value)?.cast_unsigned(),
+        Type::U64 => u64::try_from(whole(value)?).ok()?,
+        _ => value.to_bits(),
     };
     Some(Value::Bits(bits))
 }

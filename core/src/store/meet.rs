@@ -2,17 +2,17 @@
 
 use super::{
     identity::{ITEMS, LAST_CLUSTER, indom},
-    import::{Refusal, convert},
+    import::Refusal,
     index::{self, Key},
     ledger::Ledger,
-    record::{Metric, Pad, PcpNote, Series, Slot, Span},
+    record::{Factor, Metric, Pad, PcpNote, Series, Slot, Span},
     storage::{Full, Region},
     text::Field,
 };
 use crate::{
     exposition::{Label, LabelSet, Sample},
     mapping::{Fate, Put, Rules, instance, kind, name, unit},
-    pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+    pcp::{Desc, InDom, Pmid, Type},
 };
 
 /// What metric a sample belongs to, or makes.
@@ -23,10 +23,7 @@ struct Plan {
     /// Its name is drafted, so long.
     name_len: usize,
     name_hash: u32,
-    kind: Type,
-    semantics: Semantics,
-    units: Units,
-    singular: bool,
+    said: PcpNote,
     verbatim: bool,
 }
 
@@ -172,9 +169,6 @@ impl Ledger<'_> {
         rules: &dyn Rules,
     ) -> Result<Slot, Refusal> {
         let plan = self.plan(source, sample, labels, rules)?;
-        if convert(plan.kind, sample.tail.value).is_none() {
-            return Err(Refusal::Value);
-        }
         let help = self.notes(source).map_or(Pad::EMPTY, |notes| notes.help);
         let help_len = usize::try_from(help.span.len).unwrap_or(usize::MAX);
         let text = [plan.name_len, help_len, sample.raw.len(), sample.raw.len()];
@@ -231,28 +225,21 @@ impl Ledger<'_> {
             if row.source != source {
                 return Err(Refusal::Taken);
             }
-            let Desc { kind, semantics, units, indom, .. } = row.desc;
-            let (singular, verbatim) = (indom == InDom::NULL, row.is(Metric::VERBATIM));
-            return Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim });
+            let Metric { desc: Desc { kind, semantics, units, indom, .. }, factor, .. } = *row;
+            let said = PcpNote { kind, singular: indom == InDom::NULL, semantics, units, factor };
+            return Ok(Plan { metric, name_len, name_hash, said, verbatim: false });
         }
         let bare = labels.is_empty();
-        let said = said.map(|line| PcpNote {
-            kind: line.kind,
-            singular: line.singular,
-            semantics: line.semantics,
-            units: line.units,
-        });
-        let (kind, semantics, units, singular, verbatim) = match said.or_else(|| notes.pcp()) {
-            Some(PcpNote { kind, singular, semantics, units }) => {
-                (kind, semantics, units, singular || bare, true)
-            }
+        let (said, verbatim) = match said.as_ref().map(PcpNote::of).or_else(|| notes.pcp()) {
+            Some(said) => (PcpNote { singular: said.singular || bare, ..said }, true),
             None => {
                 let (semantics, units) =
                     (kind::semantics(sample.name, notes.family), unit::units(sample.name, notes.family));
-                (Type::DOUBLE, semantics, units, bare, false)
+                let kind = Type::DOUBLE;
+                (PcpNote { kind, singular: bare, semantics, units, factor: Factor::ONE }, false)
             }
         };
-        Ok(Plan { metric, name_len, name_hash, kind, semantics, units, singular, verbatim })
+        Ok(Plan { metric, name_len, name_hash, said, verbatim })
     }
 
     /// The metric of that name.
@@ -333,13 +320,14 @@ impl Ledger<'_> {
         let sent = if last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
         let len = self.draft(0, &mut |text, put| put(help.span.of(text)))?;
         let help = self.keep(len, Field::MetricHelp, slot)?;
-        let Plan { kind, semantics, units, name_hash, singular, verbatim, .. } = *plan;
+        let Plan { name_hash, verbatim, said, .. } = *plan;
+        let PcpNote { kind, singular, semantics, units, factor } = said;
         let row = self.metric(slot).ok_or(full)?;
         let before = core::mem::replace(&mut row.name, name);
         let pmid = row.desc.pmid;
         let own = indom(pmid.domain(), pmid.cluster(), pmid.item()).ok_or(Refusal::Items)?;
         row.desc = Desc { pmid, kind, indom: if singular { InDom::NULL } else { own }, semantics, units };
-        (row.sent, row.help, row.name_hash) = (sent, help, name_hash);
+        (row.sent, row.help, row.name_hash, row.factor) = (sent, help, name_hash, factor);
         row.flags |= Metric::MET | if verbatim { Metric::VERBATIM } else { 0 };
         if old.is_some() {
             index::remove(self.parts.index, Key::Name, hash, slot);

@@ -4,7 +4,7 @@
 
 use crate::{
     exposition::LabelSet,
-    mapping::{family::Family, instance::Style},
+    mapping::{PcpLine, family::Family, instance::Style},
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
     time::Instant,
 };
@@ -109,6 +109,31 @@ pub(crate) struct PcpNote {
     pub(crate) singular: bool,
     pub(crate) semantics: Semantics,
     pub(crate) units: Units,
+    pub(crate) factor: Factor,
+}
+
+/// What values as sent are multiplied by; all-zero is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Factor(u64);
+
+impl Factor {
+    pub(crate) const ONE: Self = Self(0);
+
+    pub(crate) const fn new(factor: f64) -> Self {
+        Self(factor.to_bits() ^ 1f64.to_bits())
+    }
+
+    /// The number, where it is not one.
+    pub(crate) fn scales(self) -> Option<f64> {
+        (self != Self::ONE).then(|| f64::from_bits(self.0 ^ 1f64.to_bits()))
+    }
+}
+
+impl PcpNote {
+    pub(crate) const fn of(line: &PcpLine<'_>) -> Self {
+        let PcpLine { kind, singular, semantics, units, factor, .. } = *line;
+        Self { kind, singular, semantics, units, factor: Factor::new(factor) }
+    }
 }
 
 impl Notes {
@@ -117,7 +142,13 @@ impl Notes {
         family: Family::Untyped,
         help: Pad::EMPTY,
         described: false,
-        pcp: PcpNote { kind: Type::I32, singular: false, semantics: Semantics(0), units: Units::NONE },
+        pcp: PcpNote {
+            kind: Type::I32,
+            singular: false,
+            semantics: Semantics(0),
+            units: Units::NONE,
+            factor: Factor::ONE,
+        },
         pcp_name: Pad::EMPTY,
     };
 
@@ -219,6 +250,7 @@ pub struct Metric {
     pub(crate) saved: u32,
     pub(crate) live: u32,
     pub(crate) flags: u32,
+    pub(crate) factor: Factor,
 }
 
 impl Metric {
@@ -247,6 +279,7 @@ impl Metric {
         saved: 0,
         live: 0,
         flags: 0,
+        factor: Factor::ONE,
     };
 
     /// Instances are named by the one label that a PCP line means.
@@ -339,6 +372,8 @@ impl Series {
 
     /// Met, with a value, in the document being read.
     pub(crate) const SEEN: u16 = 1;
+    /// Met, with a value or not, in the document being read.
+    pub(crate) const PRESENT: u16 = 1 << 8;
     /// Met, with a value, in the last whole document.
     pub(crate) const LIVE: u16 = 2;
     /// Another spelling of the series in `instance`.
@@ -354,9 +389,9 @@ impl Series {
     /// A client stored its value, and the host was not told yet.
     pub(crate) const STORED: u16 = 128;
     /// One in the count of whole documents, one after the other, that it was not in.
-    pub(crate) const MISS: u16 = 1 << 8;
+    pub(crate) const MISS: u16 = 1 << 12;
     /// The bits of that count.
-    pub(crate) const MISSES: u16 = 0xff00;
+    pub(crate) const MISSES: u16 = 0xf000;
 
     /// Its instance id.
     pub const fn instance(&self) -> u32 {

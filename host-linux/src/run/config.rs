@@ -45,12 +45,11 @@ impl Host {
                 self.store.revive(id);
                 id
             }),
-            None => self.store.add_source(&source.name, &texts, None),
+            None => self.store.add_source(&source.name, &texts, None).inspect(|id| self.note_source(*id)),
         };
         match entered {
             Ok(id) => {
                 let cluster = self.store.view().cluster(id);
-                self.note_source(&source.name, cluster);
                 self.log.info(format_args!("Found source {} cluster {cluster}", source.name));
                 self.names.insert(source.name.clone(), place);
                 self.enter(id, place);

@@ -44,9 +44,10 @@ impl Host {
     }
 
     /// A source got its number.
-    pub(super) fn note_source(&mut self, name: &str, cluster: u16) {
+    pub(super) fn note_source(&mut self, source: SourceId) {
+        let view = self.store.view();
         if let Some(ids) = &mut self.recall.ids {
-            ids.add(Record::Source { cluster, name });
+            ids.add(Record::Source { cluster: view.cluster(source), name: view.source_name(source) });
         }
     }
 

@@ -112,6 +112,26 @@ fn d07_an_endpoint_that_is_down_stalls_no_other_request() {
     assert_kept(&pmcd, pmda);
 }
 
+/// A slow endpoint is not a sick one: who names it waits for it, and who does not does not.
+#[test]
+fn d06_a_slow_endpoint_is_waited_for_by_those_who_name_it() {
+    if !can("d06_a_slow_endpoint_is_waited_for_by_those_who_name_it") {
+        return;
+    }
+    // One byte each tenth of a second.
+    let (_server, pmcd) = nine_good(Answer::Drip(b"m_0{a=\"b\"} 5\n".to_vec()), 20, "4");
+    let pmda = pmcd.pmda();
+    for _ in 0..3 {
+        let (bad, slow) = timed(|| values(&pmcd, "openmetrics.bad.m_0"));
+        assert!(bad.ends_with("value 5"), "{bad}\n{}", pmcd.logs());
+        let (good, fast) = timed(|| values(&pmcd, "openmetrics.good3.m_7"));
+        assert!(good.ends_with("value 7"), "{good}");
+        eprintln!("the slow one in {slow:?}, another in {fast:?}");
+        assert!(fast < slow, "{fast:?} {slow:?}");
+    }
+    assert_kept(&pmcd, pmda);
+}
+
 /// One byte each tenth of a second defeats the timeout, and pmcd drops the PMDA with all its metrics.
 #[test]
 fn d08_a_dripping_endpoint_costs_its_own_metrics_only() {
