@@ -4,9 +4,9 @@
 //! [`Tx`] what a role has produced until the peer has taken it. [`receive`] and [`send`] move bytes until the peer has
 //! no more of them or takes no more, which is what edge-triggered readiness demands.
 //!
-//! The pipe to pmcd is the exception, and a socket in its place is treated alike: its open files are shared with pmcd, so O_NONBLOCK on them would break pmcd's
-//! own plain reads. [`Pipe`] asks before each read whether one would wait, and its writes wait until pmcd has drained
-//! the pipe, which it does as it waits for the answer.
+//! The pipe to pmcd is the exception, and a socket in its place is treated alike: its open files are shared with pmcd,
+//! so O_NONBLOCK on them would break pmcd's own plain reads. [`Pipe`] asks before each read whether one would wait, and
+//! its writes wait until pmcd has drained the pipe, which it does as it waits for the answer.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,8 +1,8 @@
 //! The loop: one thread, one store; targets bring documents, peers ask, and nobody is waited for.
 //!
 //! A turn handles what is ready in an order that keeps promises: changed configuration first, so that a request finds
-//! every source that was there when it was sent ([`config`]); then peers ([`clients`]); then, unless an answer is half out
-//! and binds the store, the scrapes that requests want and those that run ([`scrapes`]).
+//! every source that was there when it was sent ([`config`]); then peers ([`clients`]); then, unless an answer is half
+//! out and binds the store, the scrapes that requests want and those that run ([`scrapes`]).
 
 mod budget;
 mod clients;

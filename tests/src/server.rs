@@ -180,12 +180,7 @@ fn respond(stream: &mut Stream, answer: Answer, shared: &Shared) -> std::io::Res
         }
         Answer::Chunked(body, size) => {
             send(ok("Transfer-Encoding: chunked\r\n").as_bytes())?;
-            for chunk in body.chunks(size) {
-                send(format!("{:x}\r\n", chunk.len()).as_bytes())?;
-                send(chunk)?;
-                send(b"\r\n")?;
-            }
-            send(b"0\r\n\r\n")?;
+            chunks(&body, size, send)?;
             return Ok(true);
         }
         Answer::UntilClose(body) => {
@@ -216,12 +211,7 @@ fn respond(stream: &mut Stream, answer: Answer, shared: &Shared) -> std::io::Res
         }
         Answer::LongLine(n) => {
             send(ok("Connection: close\r\n").as_bytes())?;
-            send(b"before_line 1\nlong_line{a=\"")?;
-            let piece = vec![b'x'; 1 << 16];
-            for _ in 0..n >> 16 {
-                send(&piece)?;
-            }
-            send(b"\"} 2\nafter_line 3\n")?;
+            long_line(n, send)?;
         }
         Answer::Hang => loop {
             wait(shared)?;
@@ -236,6 +226,29 @@ fn respond(stream: &mut Stream, answer: Answer, shared: &Shared) -> std::io::Res
         Answer::Close => {}
     }
     Ok(false)
+}
+
+fn chunks(
+    body: &[u8],
+    size: usize,
+    mut send: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    for chunk in body.chunks(size) {
+        send(format!("{:x}\r\n", chunk.len()).as_bytes())?;
+        send(chunk)?;
+        send(b"\r\n")?;
+    }
+    send(b"0\r\n\r\n")
+}
+
+/// A line of `n` bytes between two short ones.
+fn long_line(n: usize, mut send: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    send(b"before_line 1\nlong_line{a=\"")?;
+    let piece = vec![b'x'; 1 << 16];
+    for _ in 0..n >> 16 {
+        send(&piece)?;
+    }
+    send(b"\"} 2\nafter_line 3\n")
 }
 
 fn send(stream: &mut Stream, mut bytes: &[u8], shared: &Shared) -> std::io::Result<()> {

@@ -48,6 +48,11 @@ impl Place {
     pub(super) fn index(self) -> usize {
         size(self.at)
     }
+
+    /// The next of what is listed, at this stage.
+    pub(super) const fn after(self, stage: u8) -> Self {
+        Self { stage, at: self.at.saturating_add(1), slot: Slot::NONE, ..self }
+    }
 }
 
 /// A request that can be answered, as found in the input window.

@@ -88,7 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Room for B {
     }
 }
 
-/// A document on its way into the store, with `B` as the [`Room`] for a line that is cut, by the rules `R` of its source.
+/// A document on its way into the store by the rules `R` of its source, with `B` as the [`Room`] for a line that is cut.
 #[derive(Debug)]
 pub struct Document<B, R> {
     source: SourceId,

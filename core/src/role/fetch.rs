@@ -70,67 +70,68 @@ impl<'a> Fetch<'a> {
         len: u32,
         w: &mut Writer<'_>,
     ) -> Option<Place> {
-        let Place { stage, at, slot, sum } = place;
-        let next_set = Place { stage: SET, at: at.saturating_add(1), slot: Slot::NONE, sum };
-        let next_block = Place { stage: NEXT_BLOCK, at: at.saturating_add(1), slot: Slot::NONE, sum };
-        match stage {
-            SET => {
-                let Some(pmid) = self.pmids.at(place.index()) else {
-                    return Some(Place { stage: NEXT_BLOCK, at: 0, ..place });
-                };
-                let values = match self.values(scope, pmid) {
-                    Ok(values) if values.count > 0 => values,
-                    none => {
-                        let count = none.map_or_else(|status| status.0, |_| 0);
-                        ValueSet { pmid, count, format: None }.emit(w);
-                        return Some(next_set);
-                    }
-                };
-                let format = if values.metric.desc().kind.is_in_situ() { IN_SITU } else { BLOCK };
-                ValueSet { pmid, count: values.count.cast_signed(), format: Some(format) }.emit(w);
-                let first = self.wanted(scope, values.metric, scope.view.first(values.metric)).next();
-                Some(first.map_or(next_set, |(slot, _)| Place { stage: VALUE, slot, ..place }))
-            }
-            VALUE => {
-                let (metric, series) = self.here(scope, place)?;
-                let inst = if metric.desc().indom == InDom::NULL {
-                    IN_NULL
-                } else {
-                    series.instance().cast_signed()
-                };
-                let kind = metric.desc().kind;
-                let (word, words) = if kind.is_in_situ() {
-                    (low_word(series.value()), 0)
-                } else {
-                    (sum, block_len(scope, metric, series))
-                };
-                Value { inst, word }.emit(w);
-                let sum = sum.saturating_add(words);
-                let next = self.wanted(scope, metric, slot).nth(1);
-                Some(match next {
-                    Some((slot, _)) => Place { slot, sum, ..place },
-                    None => Place { sum, ..next_set },
-                })
-            }
+        match place.stage {
+            SET => self.value_set(scope, place, w),
+            VALUE => self.value(scope, place, w),
             NEXT_BLOCK => {
                 let pmid = self.pmids.at(place.index())?;
                 let values = self.values(scope, pmid).ok().filter(|v| !v.metric.desc().kind.is_in_situ());
                 let first =
                     values.and_then(|v| self.wanted(scope, v.metric, scope.view.first(v.metric)).next());
-                Some(first.map_or(next_block, |(slot, _)| Place { stage: ONE_BLOCK, slot, ..place }))
+                Some(first.map_or_else(
+                    || place.after(NEXT_BLOCK),
+                    |(slot, _)| Place { stage: ONE_BLOCK, slot, ..place },
+                ))
             }
             ONE_BLOCK => {
                 let (metric, series) = self.here(scope, place)?;
                 emit_block(scope, metric, series, w);
-                let next = self.wanted(scope, metric, slot).nth(1);
-                Some(next.map_or(next_block, |(slot, _)| Place { slot, ..place }))
+                let next = self.wanted(scope, metric, place.slot).nth(1);
+                Some(next.map_or_else(|| place.after(NEXT_BLOCK), |(slot, _)| Place { slot, ..place }))
             }
             _ => {
                 let metrics = count(self.pmids.len());
                 Head { kind: self.kind, len, time: self.time, metrics }.emit(0, w);
-                Some(Place { stage: SET, at: 0, slot: Slot::NONE, sum })
+                Some(Place { stage: SET, at: 0, slot: Slot::NONE, sum: place.sum })
             }
         }
+    }
+
+    /// The head of a metric's values.
+    fn value_set(&self, scope: &Scope<'a>, place: Place, w: &mut Writer<'_>) -> Option<Place> {
+        let Some(pmid) = self.pmids.at(place.index()) else {
+            return Some(Place { stage: NEXT_BLOCK, at: 0, ..place });
+        };
+        let values = match self.values(scope, pmid) {
+            Ok(values) if values.count > 0 => values,
+            none => {
+                let count = none.map_or_else(|status| status.0, |_| 0);
+                ValueSet { pmid, count, format: None }.emit(w);
+                return Some(place.after(SET));
+            }
+        };
+        let format = if values.metric.desc().kind.is_in_situ() { IN_SITU } else { BLOCK };
+        ValueSet { pmid, count: values.count.cast_signed(), format: Some(format) }.emit(w);
+        let first = self.wanted(scope, values.metric, scope.view.first(values.metric)).next();
+        Some(first.map_or_else(|| place.after(SET), |(slot, _)| Place { stage: VALUE, slot, ..place }))
+    }
+
+    /// One value, or where its block is.
+    fn value(&self, scope: &Scope<'a>, place: Place, w: &mut Writer<'_>) -> Option<Place> {
+        let (metric, series) = self.here(scope, place)?;
+        let inst = if metric.desc().indom == InDom::NULL { IN_NULL } else { series.instance().cast_signed() };
+        let (word, words) = if metric.desc().kind.is_in_situ() {
+            (low_word(series.value()), 0)
+        } else {
+            (place.sum, block_len(scope, metric, series))
+        };
+        Value { inst, word }.emit(w);
+        let sum = place.sum.saturating_add(words);
+        let next = self.wanted(scope, metric, place.slot).nth(1);
+        Some(match next {
+            Some((slot, _)) => Place { slot, sum, ..place },
+            None => Place { sum, ..place.after(SET) },
+        })
     }
 
     fn here(&self, scope: &Scope<'a>, place: Place) -> Option<(&'a Metric, &'a Series)> {

@@ -5,8 +5,8 @@ use pmbridge_core::pcp::{Semantics, Type, Units};
 use super::{
     COUNTER, INSTANT, Row, Says,
     facts::{
-        BYTES, FAILURES, REFUSED, SAMPLES, SCRAPES, SERIES, UP, known_series, metrics, refused_clients,
-        resident, store_bytes, sum,
+        BYTES, FAILURES, REFUSED, SAMPLES, SCRAPES, SERIES, UP, known_series, metrics, put_off,
+        refused_clients, resident, store_bytes, sum,
     },
     row, wide,
 };
@@ -110,4 +110,11 @@ pub(super) static TABLE: &[Row] = &[
     SAMPLES.each("pmbridge.source.samples"),
     BYTES.each("pmbridge.source.bytes"),
     SERIES.each("pmbridge.source.series"),
+    row(
+        "pmbridge.scrapes_put_off",
+        "Scrapes that had to wait for a descriptor (--max-connections)",
+        COUNTER,
+        Units::COUNT,
+        Says::Whole(put_off),
+    ),
 ];

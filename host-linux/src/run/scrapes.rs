@@ -455,8 +455,8 @@ impl Host {
     }
 }
 
-/// Whether a scrape costs so little, and ends so surely, that it need not be spared when the source is sick: others have
-/// their turns meanwhile, and nobody else can delay it.
+/// Whether a scrape is so cheap, and ends so surely, that it is made for each request even where the last one failed: a
+/// file that is not there costs one call, and a large one leaves others their turns.
 fn is_cheap(target: &Target) -> bool {
     matches!(target.source.origin, Origin::Url(Url::File(_)) | Origin::Unusable(_))
 }

@@ -22,7 +22,7 @@ use pmbridge_core::role::{
     document::Document,
     scraper::Scraper,
 };
-use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, Published, Region, Store};
+use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, Published, Region, SourceId, Store};
 use pmbridge_core::time::{Duration, Instant, Timestamp};
 use pmbridge_core::wire::Writer;
 
@@ -109,18 +109,8 @@ fn every_line(input: &[u8], output: &mut [u8]) {
 
 type Memory = Fixed<4, 16, 64, 16, 256, 4096>;
 
-/// A store that everything is done to, and every role over it.
-fn every_role(input: &[u8], output: &mut [u8]) {
-    let patience = Duration::from_millis(black_box(2000));
-    let now = Instant::from_millis(black_box(1));
-    let wall = Timestamp { secs: black_box(2), nanos: black_box(3) };
-    let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
-    let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
-    let _ = black_box((store.set_root(text), store.set_context(text)));
-    let (Ok(source), Ok(own)) = (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
-    else {
-        return;
-    };
+/// What a host publishes itself.
+fn publish(store: &mut Store<Memory>, own: SourceId, text: &str) {
     let declaration = Declaration {
         name: text,
         help: text,
@@ -137,6 +127,21 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         let _ = black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
         store.withdraw(metric, black_box(1));
     }
+}
+
+/// A store that everything is done to, and every role over it.
+fn every_role(input: &[u8], output: &mut [u8]) {
+    let patience = Duration::from_millis(black_box(2000));
+    let now = Instant::from_millis(black_box(1));
+    let wall = Timestamp { secs: black_box(2), nanos: black_box(3) };
+    let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
+    let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
+    let _ = black_box((store.set_root(text), store.set_context(text)));
+    let (Ok(source), Ok(own)) = (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
+    else {
+        return;
+    };
+    publish(&mut store, own, text);
     store.on_demand(own);
     store.begin(own);
     store.published(own);
