@@ -302,9 +302,10 @@ impl<'a> Look<'a> {
     fn entry(&mut self, path: &Path, name: &str, state: State) -> Option<Entry> {
         let text = match self.old.remove(path).filter(|text| text.settled && text.state == state) {
             Some(text) => text,
+            // One that is still being written has its number in the order of paths already, as if it could not be read.
             None if self.is_unfinished(path) => {
                 self.mark_unread(name);
-                return None;
+                return Some(Entry::default());
             }
             None => match read_short(path) {
                 Ok(bytes) => {

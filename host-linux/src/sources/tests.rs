@@ -252,7 +252,7 @@ fn a_file_that_has_not_changed_is_not_read_again() {
 }
 
 #[test]
-fn a_file_that_is_written_to_keeps_its_source_and_is_no_new_one() {
+fn a_file_that_is_written_to_keeps_its_source_or_just_its_place() {
     let dir = Temporary::new("unfinished");
     let old = dir.put("a.url", "http://h/");
     let mut directory = dir.directory();
@@ -262,10 +262,12 @@ fn a_file_that_is_written_to_keeps_its_source_and_is_no_new_one() {
     let link = dir.0.join("c.url");
     symlink(&new, &link).unwrap();
     let changes = directory.scan(&BTreeSet::from([old, new]));
-    assert!(changes.is_none() && changes.notices.is_empty(), "{changes:?}");
+    assert_eq!((names(&changes.added), names(&changes.changed)), (vec!["b", "c"], vec![]));
+    assert!(changes.added.iter().all(|source| matches!(source.origin, Origin::Unusable(_))));
+    assert!(changes.removed.is_empty() && changes.notices.is_empty(), "{changes:?}");
     let changes = directory.scan(&BTreeSet::new());
     let Changes { added, changed, removed, notices, .. } = changes;
-    assert_eq!((added.len(), changed.len(), removed.len(), notices.len()), (2, 1, 0, 3));
+    assert_eq!((added.len(), names(&changed), removed.len(), notices.len()), (0, vec!["a", "b", "c"], 0, 3));
 }
 
 #[test]
