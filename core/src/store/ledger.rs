@@ -191,6 +191,7 @@ impl Ledger<'_> {
         *self.parts.metrics.get_mut(self.book.metrics)? = metric;
         self.book.metrics = self.book.metrics.saturating_add(1);
         let source = self.parts.sources.get_mut(metric.source.index()?)?;
+        source.unsaved = true;
         let last = core::mem::replace(&mut source.last, slot);
         if last == Slot::NONE {
             source.first = slot;

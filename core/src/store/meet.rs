@@ -401,7 +401,11 @@ impl Ledger<'_> {
             row.flags |= Metric::MIXED;
         }
         let instance = id.unwrap_or(row.instances);
+        let (source, is_new) = (row.source, instance >= row.instances);
         row.instances = row.instances.max(instance.saturating_add(1));
+        if is_new && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+            row.unsaved = true;
+        }
         let slot = self.take_series(Series { instance, ..series })?;
         self.append_series(series.metric, slot);
         self.enter(Key::Raw, series.raw_hash, slot);

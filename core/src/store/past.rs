@@ -240,9 +240,8 @@ impl Ledger<'_> {
 
     /// Tells what `source` has that the host was not told of yet.
     pub(crate) fn unsaved(&mut self, source: Slot, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).copied() else {
-            return Ok(());
-        };
+        let row = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.unsaved);
+        let Some(row) = row.copied() else { return Ok(()) };
         let mut metric = row.first;
         while let Some(m) = self.metric(metric).copied() {
             let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
@@ -263,6 +262,9 @@ impl Ledger<'_> {
                 }
             }
             metric = m.next;
+        }
+        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+            row.unsaved = false;
         }
         Ok(())
     }

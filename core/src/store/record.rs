@@ -188,6 +188,8 @@ pub struct Source {
     pub(crate) own: bool,
     /// The host publishes its values when somebody asks.
     pub(crate) on_demand: bool,
+    /// Something of it has got an id that the host was not told of.
+    pub(crate) unsaved: bool,
     pub(crate) notes: Notes,
 }
 
@@ -213,6 +215,7 @@ impl Source {
         well: false,
         own: false,
         on_demand: false,
+        unsaved: false,
         notes: Notes::EMPTY,
     };
 
