@@ -21,6 +21,7 @@ use std::time::{Instant as Clock, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener, unix::SourceFd};
 use pmbridge_core::{
+    mapping::Compat,
     role::{agent, agent::Agent},
     store::Store,
     time::{Duration, Instant, Timestamp},
@@ -102,7 +103,12 @@ impl Host {
         let means = Means::new(poll.registry(), options.limits)?;
         let mut store =
             Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
-        store.set_compat(options.compat.unwrap_or_else(pcp_conf::compat));
+        let compat = options.compat.unwrap_or_else(pcp_conf::compat);
+        store.set_compat(compat);
+        if compat == Compat::V72 {
+            let refresh = u64::try_from(options.refresh.as_millis()).unwrap_or(u64::MAX);
+            store.set_refresh(Duration::from_millis(refresh));
+        }
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
         Ok(Self {

@@ -202,6 +202,9 @@ impl Answerer {
     fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> At {
         let since = cx.store.ticket();
         let (mut of_host, mut last) = (false, None);
+        if is_about_names(header.kind) {
+            cx.store.want_old(since, cx.now);
+        }
         if let Ok(fetch) = fetch_of(header, body) {
             for pmid in fetch.iter() {
                 let view = cx.store.view();
@@ -252,7 +255,10 @@ fn is_ready<S: Storage>(
     header: Header,
     body: &[u8],
 ) -> (u32, bool) {
-    let Ok(pmids) = fetch_of(header, body) else { return (0, cx.store.view().is_settled()) };
+    let Ok(pmids) = fetch_of(header, body) else {
+        let view = cx.store.view();
+        return (0, view.is_settled() && !(is_about_names(header.kind) && view.awaits(since)));
+    };
     let (mut ready, mut fresh) = (ready, None);
     while let Some(pmid) = pmids.at(size(ready)) {
         let view = cx.store.view();
@@ -321,6 +327,10 @@ fn is_told<S: Storage>(
 /// The source of a PMID, where the host publishes its values when somebody asks.
 fn on_demand(view: View<'_>, pmid: Pmid) -> Option<SourceId> {
     view.identified(pmid).map(|m| view.source_of(m)).filter(|source| view.is_on_demand(*source))
+}
+
+const fn is_about_names(kind: Kind) -> bool {
+    matches!(kind, Kind::PMNS_NAMES | Kind::PMNS_IDS | Kind::PMNS_CHILD | Kind::PMNS_TRAVERSE)
 }
 
 fn fetch_of(header: Header, body: &[u8]) -> Result<Pmids<'_>, pdu::Error> {

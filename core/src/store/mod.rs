@@ -28,7 +28,7 @@ use crate::{
     exposition::{Sample, Tail},
     mapping::{Compat, Family, PcpLine, Rules},
     pcp::Pmid,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use identity::LAST_CLUSTER;
 use ledger::{Book, Ledger};
@@ -57,6 +57,7 @@ pub struct Store<S> {
     ticket: u64,
     /// A source may have come to be wanted since the host asked for those.
     stirred: bool,
+    refresh: Option<Duration>,
     refused: [u64; Region::COUNT],
     /// A client has stored something that the host was not told of yet.
     has_stored: bool,
@@ -72,6 +73,7 @@ impl<S: Storage> Store<S> {
             book: Book::new(domain, seed),
             ticket: SETTLED,
             stirred: false,
+            refresh: None,
             refused: [0; Region::COUNT],
             has_stored: false,
         }
@@ -256,6 +258,23 @@ impl<S: Storage> Store<S> {
         } else if ticket.0 > row.wanted {
             row.wanted = ticket.0;
             self.stirred = true;
+        }
+    }
+
+    /// Questions about names want sources anew whose last good document is older than this (PCP 7.2 has it so).
+    pub const fn set_refresh(&mut self, refresh: Duration) {
+        self.refresh = Some(refresh);
+    }
+
+    /// A question about names wants what is [too old](Self::set_refresh) for it.
+    pub(crate) fn want_old(&mut self, ticket: Ticket, now: Instant) {
+        let Some(refresh) = self.refresh else { return };
+        let sources = self.book.sources;
+        for row in self.storage.parts().sources.iter_mut().take(sources) {
+            if row.well && !row.own && !row.gone && now.saturating_since(row.holds_until) >= refresh {
+                row.wanted = row.wanted.max(ticket.0);
+                self.stirred = true;
+            }
         }
     }
 

@@ -145,6 +145,11 @@ impl<'a> View<'a> {
         self.sources().skip(self.book.settled).all(Source::is_settled)
     }
 
+    /// Whether a source is being scraped for the request of that ticket.
+    pub fn awaits(&self, ticket: Ticket) -> bool {
+        self.sources().any(|s| s.wanted == ticket.0 && s.finished < ticket.0 && !s.gone && !s.own)
+    }
+
     /// The series of a metric at hand, from `slot` on; those of the last documents are among them.
     pub fn series_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &'a Series)> + use<'a> {
         let rows = self.lent.series;

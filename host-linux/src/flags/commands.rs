@@ -101,7 +101,8 @@ const REFRESH: Flag = Flag {
     short: Some('R'),
     takes: Some("SECONDS"),
     help: "A source that did not answer is asked again in the background after 1 second, 2, 4 and so on, up to this \
-           (10). Until it answers its metrics give 'Try again' at once.",
+           (10). Until it answers its metrics give 'Try again' at once. By the rules of PCP 7.2 a question about names \
+           also asks sources again whose last document is older than this.",
     set: |o, v| {
         o.refresh = seconds(v)?;
         Ok(())

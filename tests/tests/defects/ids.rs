@@ -169,7 +169,7 @@ fn d20_under_the_rules_of_7_2_a_removed_source_goes_and_comes_back_with_its_ids(
         return;
     }
     let (server, url) = source();
-    let setup = Setup::new().source("m", &url).source("stays", &url).args(&["--compat", "7.2"]);
+    let setup = Setup::new().source("m", &url).source("stays", &url).args(&["--compat", "7.2", "-R", "1"]);
     let pmcd = setup.start(Pmda::Ours);
     shows_all(&pmcd, "at first");
     let pmda = pmcd.pmda();
@@ -196,5 +196,10 @@ fn d20_under_the_rules_of_7_2_a_removed_source_goes_and_comes_back_with_its_ids(
     values(&pmcd, "openmetrics.m.b");
     eventually("the name to come", || (names(&pmcd, "openmetrics.m").len() == 2).then_some(()));
     assert_eq!(before, shown(&pmcd, &["openmetrics.m"]), "with its ids");
+    // Questions about names alone are enough, once the document is older than -R.
+    server.put("/m", Answer::Document(b"b 2\n".to_vec()));
+    eventually("the name to go unasked", || {
+        (names(&pmcd, "openmetrics.m") == ["openmetrics.m.b"]).then_some(())
+    });
     assert_kept(&pmcd, pmda);
 }
