@@ -42,6 +42,8 @@ pub(super) struct Place {
     pub(super) at: u32,
     pub(super) slot: Slot,
     pub(super) sum: u32,
+    /// Which metric probably comes next.
+    pub(super) near: Slot,
 }
 
 impl Place {

@@ -40,8 +40,11 @@ impl<'a> Fetch<'a> {
     /// The length of the whole PDU, and where its first block will be, in words.
     pub(super) fn measure(&self, scope: &Scope<'a>) -> (u32, u32) {
         let (mut sets, mut blocks) = (Head::words(self.kind), 0u32);
+        let mut near = Slot::NONE;
         for pmid in self.pmids.iter() {
-            let Ok(values) = self.values(scope, pmid) else {
+            let values = self.values(scope, pmid, near);
+            near = near_of(&values);
+            let Ok(values) = values else {
                 sets = sets.saturating_add(ValueSet::words(0));
                 continue;
             };
@@ -75,7 +78,9 @@ impl<'a> Fetch<'a> {
             VALUE => self.value(scope, place, w),
             NEXT_BLOCK => {
                 let pmid = self.pmids.at(place.index())?;
-                let values = self.values(scope, pmid).ok().filter(|v| !v.metric.desc().kind.is_in_situ());
+                let values = self.values(scope, pmid, place.near);
+                let place = Place { near: near_of(&values), ..place };
+                let values = values.ok().filter(|v| !v.metric.desc().kind.is_in_situ());
                 let first =
                     values.and_then(|v| self.wanted(scope, v.metric, scope.view.first(v.metric)).next());
                 Some(first.map_or_else(
@@ -92,7 +97,7 @@ impl<'a> Fetch<'a> {
             _ => {
                 let metrics = count(self.pmids.len());
                 Head { kind: self.kind, len, time: self.time, metrics }.emit(0, w);
-                Some(Place { stage: SET, at: 0, slot: Slot::NONE, sum: place.sum })
+                Some(Place { stage: SET, sum: place.sum, ..Place::default() })
             }
         }
     }
@@ -100,9 +105,11 @@ impl<'a> Fetch<'a> {
     /// The head of a metric's values.
     fn value_set(&self, scope: &Scope<'a>, place: Place, w: &mut Writer<'_>) -> Option<Place> {
         let Some(pmid) = self.pmids.at(place.index()) else {
-            return Some(Place { stage: NEXT_BLOCK, at: 0, ..place });
+            return Some(Place { stage: NEXT_BLOCK, at: 0, near: Slot::NONE, ..place });
         };
-        let values = match self.values(scope, pmid) {
+        let values = self.values(scope, pmid, place.near);
+        let place = Place { near: near_of(&values), ..place };
+        let values = match values {
             Ok(values) if values.count > 0 => values,
             none => {
                 let count = none.map_or_else(|status| status.0, |_| 0);
@@ -140,10 +147,12 @@ impl<'a> Fetch<'a> {
     }
 
     /// How many values a metric has for this fetch, or why it has none.
-    fn values(&self, scope: &Scope<'a>, pmid: Pmid) -> Result<Values<'a>, Status> {
+    ///
+    /// `near` is where it probably is: most fetch a source's metrics in their order.
+    fn values(&self, scope: &Scope<'a>, pmid: Pmid, near: Slot) -> Result<Values<'a>, Status> {
         let view = scope.view;
         let metric = view
-            .identified(pmid)
+            .identified_at(near, pmid)
             .ok_or_else(|| if pmid.domain() == scope.domain { Status::PMID } else { Status::NOAGENT })?;
         if !view.is_well(metric) || !view.is_fresh(view.source_of(metric), self.since) || metric.live() == 0 {
             return Err(Status::AGAIN);
@@ -168,6 +177,11 @@ impl<'a> Fetch<'a> {
             .series_from(slot)
             .filter(move |(_, s)| s.is_live() && (all || selection.includes(s.instance().cast_signed())))
     }
+}
+
+/// Where the metric behind this one is.
+fn near_of(values: &Result<Values<'_>, Status>) -> Slot {
+    values.as_ref().map_or(Slot::NONE, |values| values.metric.behind())
 }
 
 fn block_len(scope: &Scope<'_>, metric: &Metric, series: &Series) -> u32 {

@@ -148,7 +148,12 @@ impl<'a> Labels<'a> {
                 let (_, sets, json_at) = self.measure(scope);
                 let Request { ident, kind } = self.request;
                 Head { len, ident, kind, sets }.emit(0, w);
-                return self.first(scope).map(|slot| Place { stage: SET, slot, sum: json_at, at: 0 });
+                return self.first(scope).map(|slot| Place {
+                    stage: SET,
+                    slot,
+                    sum: json_at,
+                    ..Place::default()
+                });
             }
         };
         let mut sum = place.sum;

@@ -307,6 +307,11 @@ impl Metric {
         self.desc
     }
 
+    /// The next metric of its source.
+    pub(crate) const fn behind(&self) -> Slot {
+        self.next
+    }
+
     /// How many of its series have a value in the last whole document.
     pub const fn live(&self) -> u32 {
         self.live

@@ -81,6 +81,12 @@ impl<'a> View<'a> {
         self.metric(slot?).filter(|m| m.is(Metric::MET))
     }
 
+    /// The metric with this PMID, which may be the one in `slot`.
+    pub fn identified_at(&self, slot: Slot, pmid: Pmid) -> Option<&'a Metric> {
+        let here = self.metric(slot).filter(|m| m.desc.pmid == pmid && m.is(Metric::MET));
+        here.or_else(|| self.identified(pmid))
+    }
+
     /// The metric with this name.
     pub fn named(&self, name: &[u8]) -> Option<&'a Metric> {
         let hash = index::hash(self.book.seed, name);

@@ -48,6 +48,8 @@ pub(super) struct Client {
     addresses: Vec<SocketAddr>,
     /// The connection served a request before: a server may close it as the next is sent.
     reused: bool,
+    /// The connection stands: its own errors come with what is read.
+    connected: bool,
     /// What has come and no step has taken: the start of a head, of a chunk, of what is packed.
     left: Vec<u8>,
     tx: Tx,
@@ -77,6 +79,7 @@ impl Client {
             stream: None,
             addresses: Vec::new(),
             reused: false,
+            connected: false,
             left: Vec::new(),
             tx: Tx::new(REQUEST, WINDOW),
             scrape: None,
@@ -142,7 +145,7 @@ impl Client {
     pub(super) fn connect(&mut self) -> io::Result<()> {
         self.left.clear();
         self.tx.clear();
-        self.reused = false;
+        (self.reused, self.connected) = (false, false);
         let mut error = io::Error::other("no address");
         while let Some(address) = self.addresses.pop() {
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -338,11 +341,14 @@ impl Client {
     ) -> Result<Outcome, Why> {
         let limits = &self.means.limits;
         let Some(stream) = &mut self.stream else { return Ok(Outcome::Pending) };
-        if let Ok(Some(error)) = stream.socket().take_error() {
-            return Err(error.into());
-        }
-        if stream.socket().peer_addr().is_err_and(|error| error.kind() == io::ErrorKind::NotConnected) {
-            return Ok(Outcome::Pending);
+        if !self.connected {
+            if let Ok(Some(error)) = stream.socket().take_error() {
+                return Err(error.into());
+            }
+            if stream.socket().peer_addr().is_err_and(|error| error.kind() == io::ErrorKind::NotConnected) {
+                return Ok(Outcome::Pending);
+            }
+            self.connected = true;
         }
         let (mut turn, before) = (0usize, scrape.document().stats().bytes);
         loop {
