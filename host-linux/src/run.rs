@@ -87,6 +87,8 @@ pub(crate) struct Host {
     epoch: Clock,
     was_ready: bool,
     warned: BTreeMap<String, Instant>,
+    /// Something in the directory of sources may have changed.
+    stirred: bool,
     /// Sources came or went since the bridge's own metrics were published.
     untold: bool,
 }
@@ -144,6 +146,7 @@ impl Host {
             epoch: Clock::now(),
             was_ready: true,
             warned: BTreeMap::new(),
+            stirred: true,
             untold: true,
         })
     }
@@ -214,7 +217,8 @@ impl Host {
                     }
                     LISTENER => self.accepting = true,
                     CHILDREN if self.children.has_come() => self.wake_scripts(),
-                    SIGNALS | CHILDREN | WAKER | WATCH => {}
+                    WATCH => self.stirred = true,
+                    SIGNALS | CHILDREN | WAKER => {}
                     Token(token) => self.wake(token),
                 }
             }
@@ -237,7 +241,12 @@ impl Host {
         self.accept();
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
         let asks = self.peers.iter().flatten().any(|peer| peer.ready);
-        if !busy && self.directory.as_mut().is_some_and(|(_, watch)| watch.has_changed(asks)) {
+        // The kernel says when there is something to read, so that no request costs a look.
+        if !busy
+            && let Some((_, watch)) = &mut self.directory
+            && (core::mem::take(&mut self.stirred) || !watch.is_quiet())
+            && watch.has_changed(asks)
+        {
             self.rescan();
         }
         if !busy && core::mem::take(&mut self.untold) {

@@ -122,6 +122,11 @@ impl Watch {
         }
     }
 
+    /// Whether there is nothing to look for but what the kernel may have to tell.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.changed && !self.fresh && self.blind.is_none() && self.unfinished.is_empty()
+    }
+
     /// Whether to look again: anything has changed, or may have. A request that `asks` must know at once.
     pub(crate) fn has_changed(&mut self, asks: bool) -> bool {
         self.drain();
