@@ -70,6 +70,7 @@ fn told(store: &mut Store<Growing>, source: SourceId) -> Vec<String> {
                 }
                 _ => String::new(),
             });
+            true
         })
         .unwrap();
     all

@@ -323,7 +323,15 @@ mod tests {
         let Invocation::Serve(options) = parsed(line).unwrap() else { panic!() };
         assert_eq!(
             options.limits,
-            Limits { series: 2 << 20, vanished: 1 << 24, body: 3072, line: 7, clients: 1, connections: 9 }
+            Limits {
+                series: 2 << 20,
+                names: 1 << 16,
+                vanished: 1 << 24,
+                body: 3072,
+                line: 7,
+                clients: 1,
+                connections: 9
+            }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());
         assert_eq!(options.operands, ["http://a/", "http://b/"]);

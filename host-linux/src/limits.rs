@@ -7,6 +7,8 @@
 pub(crate) struct Limits {
     /// Series kept over all sources.
     pub(crate) series: usize,
+    /// Names of one source.
+    pub(crate) names: usize,
     /// Instances that vanished and whose ids are kept, over all sources.
     pub(crate) vanished: usize,
     /// Bytes of one document.
@@ -23,6 +25,7 @@ impl Limits {
     /// A million series and its document fit with room to spare.
     pub(crate) const DEFAULT: Self = Self {
         series: 1 << 23,
+        names: 1 << 16,
         vanished: 1 << 24,
         body: 1 << 30,
         line: 1 << 20,

@@ -107,6 +107,7 @@ impl Host {
             Store::new(Memory::new(options.limits.series, options.limits.vanished), options.domain, seed());
         let compat = options.compat.unwrap_or_else(pcp_conf::compat);
         store.set_compat(compat);
+        store.set_most_names(options.limits.names);
         if compat == Compat::V72 {
             let refresh = u64::try_from(options.refresh.as_millis()).unwrap_or(u64::MAX);
             store.set_refresh(Duration::from_millis(refresh));
@@ -257,7 +258,8 @@ impl Host {
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
-        self.pump_targets()
+        let more = self.save_rest();
+        self.pump_targets() || more
     }
 
     /// Publishes the bridge's own metrics.

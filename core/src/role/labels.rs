@@ -7,7 +7,8 @@ use crate::{
     pcp::{
         InDom, Pmid, Status,
         label::{
-            CLUSTER, CONTEXT, DOMAIN, INDOM, INSTANCES, ITEM, MAX_JSON, MAX_NAME, OPTIONAL, flag, is_name,
+            CLUSTER, CONTEXT, DOMAIN, INDOM, INSTANCES, ITEM, MAX_JSON, MAX_LABELS, MAX_NAME, OPTIONAL, flag,
+            is_name,
         },
     },
     pdu::{
@@ -64,6 +65,9 @@ enum Value<'a> {
     /// The name of the instance, its id in front.
     Instance(&'a Metric, &'a Series),
 }
+
+/// How many series are looked at for labels that not all of a metric have.
+const MIXED: usize = 32;
 
 const SET: u8 = 1;
 const JSON: u8 = 2;
@@ -209,13 +213,17 @@ impl<'a> Labels<'a> {
         if set.is_lost(scope) {
             return;
         }
-        let mut at = 1usize;
+        let (mut at, mut told) = (1usize, 0usize);
         let mut before = "";
         while let Some(found) = set.after(scope, before) {
             let name = found.name;
             before = name;
             if !is_name(name.as_bytes()) || name.len() > MAX_NAME {
                 continue;
+            }
+            told = told.saturating_add(1);
+            if told > MAX_LABELS {
+                return;
             }
             let name_at = at.saturating_add(if at > 1 { 2 } else { 1 });
             let value_at = name_at.saturating_add(name.len()).saturating_add(2);
@@ -279,8 +287,8 @@ impl<'a> Set<'a> {
             Self::Item(metric) => {
                 let latest = teller(scope, metric)?;
                 let mut best = None;
-                if view.is_mixed(metric) && !view.is_verbatim(metric) {
-                    for (_, series) in view.series_from(view.first(metric)) {
+                if view.is_mixed(metric) && !view.is_lined(metric) {
+                    for (_, series) in view.series_from(view.first(metric)).take(MIXED) {
                         best = next_by_name(view.labels(series), before, best);
                     }
                 }
@@ -310,7 +318,7 @@ impl<'a> Set<'a> {
 
 /// The series whose labels those of its metric are.
 fn teller<'a>(scope: &Scope<'a>, metric: &Metric) -> Option<&'a Series> {
-    let first = scope.view.series_at(scope.view.first(metric)).filter(|_| scope.view.is_verbatim(metric));
+    let first = scope.view.series_at(scope.view.first(metric)).filter(|_| scope.view.is_lined(metric));
     first.or_else(|| scope.view.latest(metric))
 }
 

@@ -15,6 +15,9 @@ use crate::{
     pcp::{InDom, Type},
 };
 
+/// Bytes of a help text that are kept: each metric of a family has its own.
+const MOST_HELP: usize = 8 << 10;
+
 /// Why a sample was not taken. Later samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -28,8 +31,10 @@ pub enum Refusal {
     Name,
     /// The name belongs to another source.
     Taken,
-    /// There are as many names as PMIDs can count.
+    /// The source has as many names as it may have, or there are as many as PMIDs can count.
     Items,
+    /// Samples of another name have this PCP name already, by a PCP line or a colon.
+    Other,
 }
 
 impl From<Full> for Refusal {
@@ -47,7 +52,8 @@ impl core::fmt::Display for Refusal {
                 f.write_str("name cannot be a PCP name: a letter, then letters, digits, '_', '.' and ':'")
             }
             Self::Taken => f.write_str("name belongs to another source"),
-            Self::Items => f.write_str("there is no PMID left for another name"),
+            Self::Items => f.write_str("there is no PMID left for another name (--max-names)"),
+            Self::Other => f.write_str("samples of another name have its PCP name already"),
         }
     }
 }
@@ -85,6 +91,11 @@ impl Ledger<'_> {
     pub(crate) fn note_help(&mut self, source: Slot, help: &str) -> Result<(), Full> {
         let Some(notes) = self.fresh_notes(source) else { return Ok(()) };
         let pad = notes.help;
+        let mut end = help.len().min(MOST_HELP);
+        while !help.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        let help = help.get(..end).unwrap_or_default();
         let pad = self.rewrite(pad, help.as_bytes(), Field::NotesHelp, source)?;
         if let Some(notes) = self.notes(source) {
             notes.help = pad;

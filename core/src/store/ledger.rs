@@ -40,6 +40,8 @@ pub(crate) struct Book {
     pub(crate) labels_epoch: u64,
     /// The last number that a source or a further cluster got.
     pub(crate) cluster: u16,
+    /// How many further clusters a source may have.
+    pub(crate) most_further: u16,
     /// The labels of the domain, whose text the root of all names is in.
     pub(crate) domain_labels: Span,
     /// The labels of the whole store.
@@ -68,6 +70,7 @@ impl Book {
             names_epoch: 0,
             labels_epoch: 0,
             cluster: 0,
+            most_further: MOST_FURTHER,
             domain_labels: Span::EMPTY,
             context_labels: Span::EMPTY,
         }
@@ -83,6 +86,9 @@ impl Book {
 }
 
 const ROOT_BEGINS: u32 = 7;
+
+/// Further clusters of a source unless somebody says otherwise: with them it has 65,536 names.
+const MOST_FURTHER: u16 = 63;
 
 /// The store's memory and book, to be changed.
 #[derive(Debug)]
@@ -170,8 +176,10 @@ impl Ledger<'_> {
         self.book.free_series = slot;
         self.book.freed_series = self.book.freed_series.saturating_add(1);
         index::remove(self.parts.index, Key::Raw, series.raw_hash, slot);
-        if series.is_instance() {
+        if series.has_name() {
             index::remove(self.parts.index, Key::Identity, series.identity_hash, slot);
+        }
+        if series.is_instance() {
             let pad = Pad::unpack(series.value);
             let is_text =
                 series.metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.is_text());
@@ -228,7 +236,7 @@ impl Ledger<'_> {
             if series.source != 0 {
                 self.enter(Key::Raw, series.raw_hash, Slot::of(i));
             }
-            if series.is_instance() {
+            if series.has_name() {
                 self.enter(Key::Identity, series.identity_hash, Slot::of(i));
             }
         }

@@ -24,7 +24,7 @@ struct Plan {
     name_len: usize,
     name_hash: u32,
     said: PcpNote,
-    verbatim: bool,
+    flags: u32,
 }
 
 /// The labels of a sample: as sent, or what the configuration leaves of them, as a text of the store.
@@ -178,10 +178,15 @@ impl Ledger<'_> {
             Some(metric) => metric,
             None => self.found(source, &plan, sample.name, help)?,
         };
-        self.number(source, metric, sample.name)?;
+        if !self.is_of(metric, sample.name) {
+            self.number(source, sample.name)?;
+            return Err(Refusal::Other);
+        }
         let (instance, identity_hash) = self.instance_of(metric, labels)?;
         let raw = self.copy(sample.raw, Field::SeriesRaw, self.next_series())?;
-        let series = Series { metric, raw, identity_hash, ..series };
+        let sole = self.metric(metric).is_some_and(|row| row.desc.indom == InDom::NULL);
+        let flags = series.flags | if sole { Series::SOLE } else { 0 };
+        let series = Series { metric, raw, identity_hash, flags, ..series };
         let slot = match instance {
             Instance::Known(canonical) => {
                 let bin = self.bin(source)?;
@@ -227,19 +232,23 @@ impl Ledger<'_> {
             }
             let Metric { desc: Desc { kind, semantics, units, indom, .. }, factor, .. } = *row;
             let said = PcpNote { kind, singular: indom == InDom::NULL, semantics, units, factor };
-            return Ok(Plan { metric, name_len, name_hash, said, verbatim: false });
+            return Ok(Plan { metric, name_len, name_hash, said, flags: 0 });
         }
         let bare = labels.is_empty();
-        let (said, verbatim) = match said.as_ref().map(PcpNote::of).or_else(|| notes.pcp()) {
-            Some(said) => (PcpNote { singular: said.singular || bare, ..said }, true),
+        let line = notes.pcp().filter(|_| said.is_none());
+        let (said, flags) = match said.as_ref().map(PcpNote::of).or(line) {
+            Some(said) => {
+                let lined = if line.is_some() { Metric::LINED } else { 0 };
+                (PcpNote { singular: said.singular || bare, ..said }, Metric::VERBATIM | lined)
+            }
             None => {
                 let (semantics, units) =
                     (kind::semantics(sample.name, notes.family), unit::units(sample.name, notes.family));
                 let kind = Type::DOUBLE;
-                (PcpNote { kind, singular: bare, semantics, units, factor: Factor::ONE }, false)
+                (PcpNote { kind, singular: bare, semantics, units, factor: Factor::ONE }, 0)
             }
         };
-        Ok(Plan { metric, name_len, name_hash, said, verbatim })
+        Ok(Plan { metric, name_len, name_hash, said, flags })
     }
 
     /// The metric of that name.
@@ -320,7 +329,7 @@ impl Ledger<'_> {
         let sent = if last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
         let len = self.draft(0, &mut |text, put| put(help.span.of(text)))?;
         let help = self.keep(len, Field::MetricHelp, slot)?;
-        let Plan { name_hash, verbatim, said, .. } = *plan;
+        let Plan { name_hash, flags, said, .. } = *plan;
         let PcpNote { kind, singular, semantics, units, factor } = said;
         let row = self.metric(slot).ok_or(full)?;
         let before = core::mem::replace(&mut row.name, name);
@@ -328,7 +337,7 @@ impl Ledger<'_> {
         let own = indom(pmid.domain(), pmid.cluster(), pmid.item()).ok_or(Refusal::Items)?;
         row.desc = Desc { pmid, kind, indom: if singular { InDom::NULL } else { own }, semantics, units };
         (row.sent, row.help, row.name_hash, row.factor) = (sent, help, name_hash, factor);
-        row.flags |= Metric::MET | if verbatim { Metric::VERBATIM } else { 0 };
+        row.flags |= Metric::MET | flags;
         if old.is_some() {
             index::remove(self.parts.index, Key::Name, hash, slot);
             self.enter(Key::Name, name_hash, slot);
@@ -348,14 +357,15 @@ impl Ledger<'_> {
         Ok((len, !index::hash(self.book.seed, self.drafted(from, len))))
     }
 
-    /// Gives a number to a name under which samples of a known metric come, where it is another than the metric's first.
+    /// Whether samples of a metric have this name.
+    fn is_of(&self, metric: Slot, sent: &str) -> bool {
+        metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|row| self.sent(row) == sent)
+    }
+
+    /// Gives a number to a name that no metric has, because another one has its PCP name.
     ///
     /// PCP's own PMDA cannot use such a name, and counts it all the same (import: ids).
-    fn number(&mut self, source: Slot, metric: Slot, sent: &str) -> Result<(), Refusal> {
-        let Some(row) = self.metric(metric).copied() else { return Ok(()) };
-        if self.sent(&row) == sent {
-            return Ok(());
-        }
+    fn number(&mut self, source: Slot, sent: &str) -> Result<(), Refusal> {
         let (len, hash) = self.sent_name(source, sent, 0)?;
         if self.remembered(hash, self.drafted(0, len)).is_some() {
             return Ok(());
@@ -381,10 +391,12 @@ impl Ledger<'_> {
     /// The PMID of a source's next metric. A source whose cluster is full goes on in the next that nobody has.
     fn next_pmid(&mut self, source: Slot) -> Result<Pmid, Refusal> {
         let free = self.book.cluster.checked_add(1).filter(|cluster| *cluster <= LAST_CLUSTER);
-        let domain = self.book.domain;
+        let (domain, most) = (self.book.domain, self.book.most_further);
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(Refusal::Items)?;
         if row.items >= ITEMS {
-            let cluster = free.ok_or(Refusal::Items)?;
+            // No source takes the numbers that others will need.
+            let cluster = free.filter(|_| row.further < most).ok_or(Refusal::Items)?;
+            row.further = row.further.saturating_add(1);
             (row.filling, row.items) = (cluster, 0);
             self.book.cluster = cluster;
         }
@@ -401,6 +413,9 @@ impl Ledger<'_> {
             row.flags |= Metric::MIXED;
         }
         let instance = id.unwrap_or(row.instances);
+        if instance > MOST_INSTANCE {
+            return None;
+        }
         let (source, is_new) = (row.source, instance >= row.instances);
         row.instances = row.instances.max(instance.saturating_add(1));
         if is_new && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
@@ -409,7 +424,9 @@ impl Ledger<'_> {
         let slot = self.take_series(Series { instance, ..series })?;
         self.append_series(series.metric, slot);
         self.enter(Key::Raw, series.raw_hash, slot);
-        self.enter(Key::Identity, series.identity_hash, slot);
+        if series.has_name() {
+            self.enter(Key::Identity, series.identity_hash, slot);
+        }
         Some(slot)
     }
 
@@ -423,6 +440,9 @@ impl Ledger<'_> {
         ours.iter().any(|label| !has(theirs, label)) || theirs.iter().any(|label| !has(ours, label))
     }
 }
+
+/// The highest instance id.
+const MOST_INSTANCE: u32 = i32::MAX.cast_unsigned();
 
 /// Where the labels lie in a sample's raw bytes, whose last one closes the braces.
 fn labels_in(sample: &Sample<'_>) -> Result<Span, Refusal> {

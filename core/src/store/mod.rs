@@ -30,7 +30,7 @@ use crate::{
     pcp::Pmid,
     time::{Duration, Instant},
 };
-use identity::LAST_CLUSTER;
+use identity::{ITEMS, LAST_CLUSTER};
 use ledger::{Book, Ledger};
 use text::Field;
 
@@ -180,7 +180,14 @@ impl<S: Storage> Store<S> {
         self.reserve_clusters(cluster);
         if let Some(row) = self.source_mut(source) {
             (row.filling, row.items) = (cluster, 0);
+            row.further = row.further.saturating_add(1);
         }
+    }
+
+    /// No source has more names than this, rounded up to whole clusters of 1024.
+    pub fn set_most_names(&mut self, names: usize) {
+        let clusters = names.div_ceil(usize::from(ITEMS)).max(1).saturating_sub(1);
+        self.book.most_further = u16::try_from(clusters).unwrap_or(u16::MAX);
     }
 
     /// A metric had this PMID before, by the name that its samples have. False where either is somebody else's.
@@ -207,8 +214,13 @@ impl<S: Storage> Store<S> {
         self.growing(|ledger| ledger.remember_instance(pmid, id, prefixed, name))
     }
 
-    /// Tells what has got an id since the last call; to be called after each [`commit`](Self::commit).
-    pub fn unsaved(&mut self, source: SourceId, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+    /// Tells what has got an id since the last call, until `tell` says that it takes no more; whether that was all. To be
+    /// called after each [`commit`](Self::commit).
+    pub fn unsaved(
+        &mut self,
+        source: SourceId,
+        tell: &mut dyn FnMut(Known<'_>) -> bool,
+    ) -> Result<bool, Full> {
         self.growing(|ledger| ledger.unsaved(source.0, tell))
     }
 

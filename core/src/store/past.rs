@@ -51,6 +51,9 @@ pub enum Known<'a> {
     },
 }
 
+/// Takes what is new; whether there may be more.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Known<'_>) -> bool;
+
 impl Ledger<'_> {
     /// Moves series of `source` that were not in the last documents to the past; the lines that were no instances are
     /// forgotten.
@@ -238,10 +241,10 @@ impl Ledger<'_> {
         Ok(true)
     }
 
-    /// Tells what `source` has that the host was not told of yet.
-    pub(crate) fn unsaved(&mut self, source: Slot, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+    /// Tells what `source` has that the host was not told of yet, until `tell` wants no more; whether that was all.
+    pub(crate) fn unsaved(&mut self, source: Slot, tell: Tell<'_>) -> Result<bool, Full> {
         let row = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.unsaved);
-        let Some(row) = row.copied() else { return Ok(()) };
+        let Some(row) = row.copied() else { return Ok(true) };
         let mut metric = row.first;
         while let Some(m) = self.metric(metric).copied() {
             let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
@@ -250,15 +253,21 @@ impl Ledger<'_> {
                 if item == 0 && cluster != row.cluster {
                     tell(Known::Cluster { source: row.name.str_of(text), cluster });
                 }
-                tell(Known::Metric { cluster, item, name: self.sent(&m) });
+                let more = tell(Known::Metric { cluster, item, name: self.sent(&m) });
                 if let Some(m) = self.metric(metric) {
                     m.flags |= Metric::SAVED;
                 }
+                if !more {
+                    return Ok(false);
+                }
             }
             if m.instances > m.saved && m.desc.indom != InDom::NULL {
-                self.unsaved_instances(&m, tell)?;
+                let saved = self.unsaved_instances(&m, tell)?;
                 if let Some(row) = self.metric(metric) {
-                    row.saved = m.instances;
+                    row.saved = saved;
+                }
+                if saved < m.instances {
+                    return Ok(false);
                 }
             }
             metric = m.next;
@@ -266,10 +275,11 @@ impl Ledger<'_> {
         if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
             row.unsaved = false;
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn unsaved_instances(&mut self, m: &Metric, tell: &mut dyn FnMut(Known<'_>)) -> Result<(), Full> {
+    /// Tells the instances of a metric that are new, in the order of their ids; the id that comes next.
+    fn unsaved_instances(&mut self, m: &Metric, tell: Tell<'_>) -> Result<u32, Full> {
         let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
         let (style, compat) = (m.style(), self.book.compat);
         let mut slot = m.first;
@@ -280,10 +290,12 @@ impl Ledger<'_> {
                 })?;
                 let prefixed = instance::is_prefixed(series.identity(self.parts.text), style);
                 let name = core::str::from_utf8(self.drafted(0, len)).unwrap_or_default();
-                tell(Known::Instance { cluster, item, id: series.instance, prefixed, name });
+                if !tell(Known::Instance { cluster, item, id: series.instance, prefixed, name }) {
+                    return Ok(series.instance.saturating_add(1));
+                }
             }
             slot = series.next;
         }
-        Ok(())
+        Ok(m.instances)
     }
 }

@@ -168,6 +168,8 @@ pub struct Source {
     /// The cluster that its next metric is of, and how many that has.
     pub(crate) filling: u16,
     pub(crate) items: u16,
+    /// How many further clusters it has.
+    pub(crate) further: u16,
     pub(crate) first: Slot,
     pub(crate) last: Slot,
     /// A row that is no metric: known lines that are no instances of their own hang on it.
@@ -201,6 +203,7 @@ impl Source {
         cluster: 0,
         filling: 0,
         items: 0,
+        further: 0,
         first: Slot::NONE,
         last: Slot::NONE,
         bin: Slot::NONE,
@@ -287,6 +290,8 @@ impl Metric {
 
     /// Instances are named by the one label that a PCP line means.
     pub(crate) const VERBATIM: u32 = 1;
+    /// A PCP line says what it is.
+    pub(crate) const LINED: u32 = 256;
     /// Its name is in the name space.
     pub(crate) const LISTED: u32 = 2;
     /// It was in a document: what it is, is known. Only its name and PMID are, of one that is remembered.
@@ -380,6 +385,8 @@ impl Series {
 
     /// Met, with a value, in the document being read.
     pub(crate) const SEEN: u16 = 1;
+    /// The one value of its metric, which no name tells from others.
+    pub(crate) const SOLE: u16 = 1 << 9;
     /// Met, with a value or not, in the document being read.
     pub(crate) const PRESENT: u16 = 1 << 8;
     /// Met, with a value, in the last whole document.
@@ -428,6 +435,11 @@ impl Series {
     /// Whether it is an instance of its metric, or its one value, and not just a line that is known.
     pub(crate) const fn is_instance(&self) -> bool {
         self.source != 0 && self.flags & (Self::ALIAS | Self::EXCLUDED) == 0
+    }
+
+    /// Whether it is found by its name among the instances of its metric.
+    pub(crate) const fn has_name(&self) -> bool {
+        self.is_instance() && !self.is(Self::SOLE)
     }
 
     /// Its label set as exposed, optional labels last.

@@ -250,9 +250,9 @@ impl<'a> View<'a> {
         row(metric.latest).filter(same).or_else(|| row(metric.first))
     }
 
-    /// Whether a PCP line or the configuration says what a metric is.
-    pub const fn is_verbatim(&self, metric: &Metric) -> bool {
-        metric.is(Metric::VERBATIM)
+    /// Whether a PCP line says what a metric is.
+    pub const fn is_lined(&self, metric: &Metric) -> bool {
+        metric.is(Metric::LINED)
     }
 
     /// Whether the series of a metric do not all have the same label names.

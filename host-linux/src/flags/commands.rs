@@ -233,6 +233,18 @@ const MAX_VANISHED: Flag = Flag {
     },
 };
 
+const MAX_NAMES: Flag = Flag {
+    long: "max-names",
+    short: None,
+    takes: Some("N"),
+    help: "Take at most N names of one source (64K), counted in whole clusters of 1024, so that none takes the numbers \
+           of all.",
+    set: |o, v| {
+        o.limits.names = size(v)?;
+        Ok(())
+    },
+};
+
 const MAX_SERIES: Flag = Flag {
     long: "max-series",
     short: None,
@@ -321,6 +333,7 @@ pub(super) const PMDA: Command = Command {
         },
         COMPAT,
         MAX_SERIES,
+        MAX_NAMES,
         MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,
@@ -368,6 +381,7 @@ const SERVE: Command = Command {
         },
         COMPAT,
         MAX_SERIES,
+        MAX_NAMES,
         MAX_VANISHED,
         MAX_BODY,
         MAX_LINE,

@@ -15,6 +15,8 @@ pub(super) struct Recall {
     ids: Option<Ids>,
     /// Sources that were known before and are not there, or not yet.
     absent: HashMap<String, SourceId>,
+    /// Sources that have more new ids than one turn writes.
+    rest: Vec<SourceId>,
 }
 
 impl Host {
@@ -56,15 +58,31 @@ impl Host {
         let Some(ids) = &mut self.recall.ids else { return };
         let of = self.store.view().cluster(source);
         // What has no room to be told now is told next time.
-        let _ = self.store.unsaved(source, &mut |known| match known {
-            Known::Cluster { cluster, .. } => ids.add(Record::Further { cluster, of }),
-            Known::Metric { cluster, item, name } => ids.add(Record::Metric { cluster, item, name }),
-            Known::Instance { cluster, item, id, prefixed, name } => {
-                ids.add(Record::Instance { cluster, item, id, prefixed, name });
+        let mut left = AT_ONCE;
+        let all = self.store.unsaved(source, &mut |known| {
+            match known {
+                Known::Cluster { cluster, .. } => ids.add(Record::Further { cluster, of }),
+                Known::Metric { cluster, item, name } => ids.add(Record::Metric { cluster, item, name }),
+                Known::Instance { cluster, item, id, prefixed, name } => {
+                    ids.add(Record::Instance { cluster, item, id, prefixed, name });
+                }
+                _ => {}
             }
-            _ => {}
+            left = left.saturating_sub(1);
+            left > 0
         });
+        if all == Ok(false) {
+            self.recall.rest.push(source);
+        }
         self.save_ids();
+    }
+
+    /// Writes down some more of what was too much for one turn; whether there is still more.
+    pub(super) fn save_rest(&mut self) -> bool {
+        if let Some(source) = self.recall.rest.pop() {
+            self.save_ids_of(source);
+        }
+        !self.recall.rest.is_empty()
     }
 
     /// Writes down what has got an id since the last time.
@@ -74,6 +92,9 @@ impl Host {
         }
     }
 }
+
+/// How many new ids are written before others have their turn: some tenths of a second.
+const AT_ONCE: usize = 500_000;
 
 /// Tells the store of one record.
 fn recall(

@@ -7,6 +7,36 @@ use pmbridge_tests::{Answer, Pmcd, Pmda, Server, Setup, eventually, run};
 use super::{assert_kept, can, names, shown, timed, values};
 use crate::labels::labels;
 
+/// PCP's own PMDA stops at 1024 names; a page of many more must not take the agent down.
+#[test]
+fn d03_50000_names_without_labels_and_labels_of_every_sort_are_taken_in_stride() {
+    if !can("d03_50000_names_without_labels_and_labels_of_every_sort_are_taken_in_stride") {
+        return;
+    }
+    let server = Server::new();
+    let names: String = (0..50_000).map(|i| format!("n{i} {i}\n")).collect();
+    let mixed: String = (0..5000)
+        .map(|i| format!("pods{{pod=\"{i}\",label_{}=\"x\",only_{i}=\"y\"}} {i}\n", i % 300))
+        .collect();
+    let good = server.put("/good", Answer::Document(b"m 1\n".to_vec()));
+    let pmcd = Pmcd::start(Pmda::Ours, &[("good", &good)]);
+    let pmda = pmcd.pmda();
+    for (name, page) in [("many", names), ("mixed", mixed)] {
+        let url = server.put(&format!("/{name}"), Answer::Document(page.into_bytes()));
+        pmcd.dir.write(&format!("config.d/{name}.url"), format!("{url}\n"));
+        assert_eq!(values(&pmcd, "openmetrics.good.m"), "value 1", "{name}");
+    }
+    eventually("all names", || (names_below(&pmcd, "openmetrics.many") == 50_000).then_some(()));
+    let (labels, time) = timed(|| run(pmcd.tool("pminfo").args(["-l", "openmetrics.mixed.pods"])).ok());
+    eprintln!("labels of 5000 series of 300 sorts after {time:?}");
+    assert!(labels.contains("\"only_4999\":\"y\""), "{}", pmcd.logs());
+    assert_kept(&pmcd, pmda);
+}
+
+fn names_below(pmcd: &Pmcd, name: &str) -> usize {
+    run(pmcd.tool("pminfo").arg(name)).out.lines().count()
+}
+
 /// A document of metrics named after their document.
 fn document(prefix: &str, metrics: usize) -> Answer {
     let line = |i| format!("# HELP {prefix}_{i} One of many.\n{prefix}_{i}{{a=\"b\",c=\"d{i}\"}} {i}\n");
