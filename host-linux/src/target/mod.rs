@@ -359,7 +359,7 @@ fn explain(error: scraper::Error, limits: &Limits) -> String {
 /// What is read at once.
 const WINDOW: usize = 64 << 10;
 /// The bytes after which others have their turn.
-const TURN: usize = 8 << 20;
+const TURN: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
