@@ -1,6 +1,6 @@
 //! `pmbridge pmda`: an agent of pmcd, in the place of PCP's own openmetrics PMDA.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -81,7 +81,34 @@ fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listen
     host.run()
 }
 
-/// Points what is printed at a log file, made anew.
+/// Points what is printed at a log file, made anew. A process that still ends writes behind what is there, as this one
+/// does: neither writes over the other's lines.
 fn open(path: &Path) -> io::Result<()> {
-    fds::redirect_output(&File::create(path)?)
+    fds::redirect_output(&log_file(path)?)
+}
+
+fn log_file(path: &Path) -> io::Result<File> {
+    File::create(path)?;
+    OpenOptions::new().append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_process_and_an_old_one_keep_each_others_lines() {
+        let path = std::env::temp_dir().join(format!("pmbridge-log-{}", std::process::id()));
+        let mut old = log_file(&path).unwrap();
+        old.write_all(b"of the run before\n").unwrap();
+        let mut new = log_file(&path).unwrap();
+        new.write_all(b"begins\n").unwrap();
+        old.write_all(b"ends\n").unwrap();
+        new.write_all(b"goes on\n").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(text, "begins\nends\ngoes on\n");
+    }
 }

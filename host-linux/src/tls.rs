@@ -4,6 +4,9 @@
 //! `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` as PCP's own PMDA takes them, then `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //! They are read once, when the first connection needs them. Sessions are resumed where the server lets us.
 
+mod explain;
+mod verify;
+
 use std::cell::OnceCell;
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,8 +14,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection};
+
+use explain::explained;
+use verify::Verifier;
 
 /// Who is trusted, and the sessions that may be resumed.
 #[derive(Debug, Default)]
@@ -51,9 +57,10 @@ impl Trust {
             return Ok(Arc::clone(config));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(trusted()?, Arc::clone(&provider)).map_err(explained)?;
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = versions.map_err(explained)?.with_root_certificates(roots()?);
-        let mut config = builder.with_no_client_auth();
+        let builder = versions.map_err(explained)?.dangerous();
+        let mut config = builder.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(Arc::clone(self.0.get_or_init(|| Arc::new(config))))
@@ -61,7 +68,7 @@ impl Trust {
 }
 
 /// The certificates that are trusted, or why there are none.
-fn roots() -> io::Result<RootCertStore> {
+fn trusted() -> io::Result<Vec<CertificateDer<'static>>> {
     let named = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
     let bundle = named.iter().find_map(|name| env::var_os(name).filter(|path| !path.is_empty()));
     let found = match &bundle {
@@ -71,16 +78,13 @@ fn roots() -> io::Result<RootCertStore> {
         Some(path) => rustls_native_certs::load_certs_from_paths(Some(Path::new(path)), None),
         None => rustls_native_certs::load_native_certs(),
     };
-    let mut roots = RootCertStore::empty();
-    // Old roots that are not well-formed are in many a bundle; the others count.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
+    if found.certs.is_empty() {
         let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
         let text =
             format!("no trusted certificates are found{why} (install ca-certificates, or set SSL_CERT_FILE)");
         return Err(io::Error::new(ErrorKind::NotFound, text));
     }
-    Ok(roots)
+    Ok(found.certs)
 }
 
 impl<T: Read + Write> Stream<T> {
@@ -184,32 +188,6 @@ impl<T: Read + Write> Drop for Session<T> {
         self.tls.send_close_notify();
         let _ = self.push();
     }
-}
-
-fn explained(error: Error) -> io::Error {
-    let text = match &error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "the server's certificate has an unknown issuer (SSL_CERT_FILE can name a file of trusted ones)"
-                .into()
-        }
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the server's certificate is not signed by the trusted issuer that it names".into()
-        }
-        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "the server's certificate has expired".into()
-        }
-        Error::InvalidCertificate(
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => "the server's certificate is not valid yet; is the clock right?".into(),
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "the server's certificate is for another name".into(),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "the server does not speak TLS there".into()
-        }
-        other => format!("TLS: {other}"),
-    };
-    io::Error::new(ErrorKind::InvalidData, text)
 }
 
 /// Sessions that are remembered, over all servers.

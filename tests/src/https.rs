@@ -45,6 +45,22 @@ impl Authority {
         self.openssl(&format!(
             "x509 -req -in {file}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile names -out {file}.pem"
         ));
+        self.serve(&file, more)
+    }
+
+    /// A server whose certificate is that of an authority, as `openssl req -x509` makes them, and the file with it and
+    /// with this one's.
+    pub fn of_itself(&self, names: &str) -> (Https, PathBuf) {
+        let file = format!("itself-{}", names.replace([':', ','], "-"));
+        self.openssl(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=itself -addext subjectAltName={names} -keyout {file}.key -out {file}.pem"
+        ));
+        let both = [self.file(), self.dir.join(&format!("{file}.pem"))]
+            .map(|file| std::fs::read_to_string(file).unwrap());
+        (self.serve(&file, &[]), self.dir.write(&format!("{file}.both"), both.concat()))
+    }
+
+    fn serve(&self, file: &str, more: &[&str]) -> Https {
         let script = self.dir.write("https.py", include_str!("https.py"));
         let mut command = Command::new(PYTHON);
         command

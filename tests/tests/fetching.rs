@@ -105,6 +105,38 @@ fn a_certificate_is_verified() {
     assert!(!fetch(&serve, "byname").contains("value"));
 }
 
+/// As OpenSSL has it, and so PCP's own PMDA.
+#[test]
+fn a_certificate_of_an_authority_is_taken_where_it_is_itself_trusted() {
+    if !has("a_certificate_of_an_authority_is_taken", &[PMINFO, PYTHON, OPENSSL]) {
+        return;
+    }
+    let authority = Authority::new("a");
+    let (itself, trusted) = authority.of_itself("DNS:localhost");
+    let (stranger, _) = authority.of_itself("DNS:localhost,IP:127.0.0.1");
+    let sources = [
+        format!("itself=https://localhost:{}/m", itself.port),
+        format!("misnamed=https://127.0.0.1:{}/m", itself.port),
+        format!("stranger=https://localhost:{}/m", stranger.port),
+    ];
+    let serve =
+        Serve::start_in(&sources.each_ref().map(|s| &**s), &[("SSL_CERT_FILE", trusted.to_str().unwrap())]);
+    eventually("a page", || fetch(&serve, "itself").contains("value").then_some(()));
+    for (source, why) in [
+        ("misnamed", "the server's certificate is for another name"),
+        (
+            "stranger",
+            "the server's certificate is an authority's (CA:TRUE) and not itself among the trusted ones",
+        ),
+    ] {
+        eventually(why, || {
+            let said = serve.process.said();
+            said.lines().any(|line| line.contains(&format!("{source} (")) && line.contains(why)).then_some(())
+        });
+        assert!(!fetch(&serve, source).contains("value"), "{source}");
+    }
+}
+
 #[test]
 fn an_encrypted_connection_is_kept_and_a_session_is_resumed() {
     if !has("an_encrypted_connection_is_kept_and_a_session_is_resumed", &[PMINFO, PYTHON, OPENSSL]) {

@@ -260,7 +260,8 @@ const MAX_BODY: Flag = Flag {
     long: "max-body",
     short: None,
     takes: Some("BYTES"),
-    help: "Give up on a document after BYTES (1G), unpacked where it comes packed.",
+    help: "Give up on a document after BYTES (1G), unpacked where it comes packed; on one that a script prints after 64M at the \
+           latest.",
     set: |o, v| {
         o.limits.body = size(v)?;
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! Bytes `0..good` of the file are whole lines that this process has read or written. What is `pending` comes after
 //! them, in one write. Where that cannot be, pending bytes wait in memory, and the next batch writes file and all
-//! anew, beside the old one. A process that finds the file in use goes on without, and takes its turn if the other
-//! ends without having changed it.
+//! anew, beside the old one. A process that finds the file in use waits a little for the other to end, then goes on
+//! without, and takes its turn if the other ends without having changed it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -59,7 +59,7 @@ impl Ids {
             pending: Vec::new(),
             state: State::Well,
         };
-        let loaded = match place::hold(path) {
+        let loaded = match place::hold_soon(path) {
             Ok(held) => {
                 let loaded = contents(&held.file);
                 this.held = Some(held);

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A file that is locked.
 #[derive(Debug)]
@@ -30,6 +32,19 @@ pub(super) fn hold(path: &Path) -> io::Result<Held> {
         }
     }
     Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Holds a file as soon as who has it lets go of it, and waits a while for that.
+pub(super) fn hold_soon(path: &Path) -> io::Result<Held> {
+    let start = Instant::now();
+    loop {
+        match hold(path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < PATIENCE => {
+                thread::sleep(PAUSE);
+            }
+            held => return held,
+        }
+    }
 }
 
 fn open(path: &Path) -> io::Result<Held> {
@@ -158,6 +173,12 @@ const MODE: u32 = 0o644;
 
 /// How often a file may be replaced while it is opened.
 const TRIES: usize = 10;
+
+/// How long the process before this one may take to end: less than pmcd waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long nobody looks whether it has.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many damaged files are kept.
 const ASIDE: usize = 5;

@@ -239,6 +239,23 @@ fn a_second_process_goes_on_without_saving_and_takes_its_turn() {
 }
 
 #[test]
+fn a_process_that_still_ends_is_waited_for() {
+    let dir = Dir::new();
+    let (mut first, mut first_ids, _) = open(&dir.file());
+    scrape(&mut first, &mut first_ids, &["a"]);
+    let ending = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert_eq!(scrape(&mut first, &mut first_ids, &["b"]), None);
+    });
+    let (mut second, mut second_ids, notices) = open_once(&dir.file());
+    ending.join().unwrap();
+    assert!(notices.is_empty(), "{notices:?}");
+    assert_eq!(["a", "b"].map(|name| second.id(name)), [0, 1], "also what it saved last");
+    assert_eq!(scrape(&mut second, &mut second_ids, &["c"]), None);
+    assert!(fs::read(dir.file()).unwrap().ends_with(b"instance 1.0 2 + c\n"));
+}
+
+#[test]
 fn a_file_that_goes_or_is_another_is_noticed() {
     let dir = Dir::new();
     let (mut store, mut ids, _) = open(&dir.file());

@@ -285,7 +285,7 @@ impl<'a> Look<'a> {
             self.say(path, Trouble::Name);
             return None;
         };
-        if name == "control" {
+        if name.split('.').next() == Some(CONTROL) {
             self.say(path, Trouble::Control);
             return None;
         }
@@ -363,6 +363,8 @@ fn is_name(name: &str) -> bool {
         && name.split('.').all(|part| !part.is_empty())
 }
 
+/// What starts the names of the control metrics, and of nothing else.
+const CONTROL: &str = "control";
 const OWNER_EXECUTES: u32 = 0o100;
 /// Seconds after which a file's times are other ones if it is written to.
 const SETTLED: i64 = 1;

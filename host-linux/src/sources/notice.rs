@@ -22,7 +22,7 @@ pub(super) enum Trouble {
     Unreadable(String),
     /// Its name cannot be part of a metric's.
     Name,
-    /// Its name is that of the control metrics.
+    /// Its name is that of the control metrics, or lies below it.
     Control,
     /// Another file has its name, and comes first.
     Twice(PathBuf),

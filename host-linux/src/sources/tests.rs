@@ -121,6 +121,27 @@ fn what_cannot_be_used_is_named_once_and_the_rest_goes_on() {
 }
 
 #[test]
+fn nothing_lies_where_the_control_metrics_are() {
+    let dir = Temporary::new("reserved");
+    let reserved = ["control.calls.url", "control.url", "control/deep/x.url"];
+    for name in reserved {
+        dir.put(name, "http://h/");
+    }
+    dir.script("control.sh");
+    for name in ["controls.url", "control_x.url", "a.control.url", "Control.url"] {
+        dir.put(name, "http://h/");
+    }
+    let changes = dir.directory().scan(&BTreeSet::new());
+    assert_eq!(names(&changes.added), ["Control", "a.control", "control_x", "controls"]);
+    let said = dir.said(&changes);
+    for name in [&reserved[..], &["control.sh"]].concat() {
+        let why = format!("ignored config file '{name}', 'openmetrics.control' is a reserved PMNS subtree");
+        assert!(said.contains(&why), "{name}: {said:?}");
+    }
+    assert_eq!(said.len(), 4);
+}
+
+#[test]
 fn a_bad_line_costs_itself_and_shows_in_the_source() {
     let dir = Temporary::new("lines");
     dir.put(

@@ -125,26 +125,28 @@ impl Script {
                     Err(error) => self.failed(cannot(&error)),
                 }
             }
-            At::Running(run) => match run.collect(&mut self.output, self.means.limits.body) {
-                Ok(Got::Pending) => Outcome::Pending,
-                Ok(Got::More) => Outcome::More,
-                Ok(Got::All(status)) => {
-                    let said = run.said.lines();
-                    self.tell(said);
-                    match trouble(status) {
-                        None => {
-                            self.at = At::Reading(0);
-                            Outcome::More
+            At::Running(run) => {
+                match run.collect(&mut self.output, self.means.limits.body.min(MOST_OUTPUT)) {
+                    Ok(Got::Pending) => Outcome::Pending,
+                    Ok(Got::More) => Outcome::More,
+                    Ok(Got::All(status)) => {
+                        let said = run.said.lines();
+                        self.tell(said);
+                        match trouble(status) {
+                            None => {
+                                self.at = At::Reading(0);
+                                Outcome::More
+                            }
+                            Some(why) => self.failed(why),
                         }
-                        Some(why) => self.failed(why),
+                    }
+                    Err(why) => {
+                        let said = run.said.lines();
+                        self.tell(said);
+                        self.failed(why)
                     }
                 }
-                Err(why) => {
-                    let said = run.said.lines();
-                    self.tell(said);
-                    self.failed(why)
-                }
-            },
+            }
             At::Reading(from) => {
                 let from = *from;
                 self.read(from, cx)
@@ -282,7 +284,7 @@ impl Run {
                 Ok(0) => *out_ended = true,
                 Ok(n) => {
                     if n > limit.saturating_sub(output.len()) {
-                        return Err(format!("script printed more than {limit} bytes (--max-body)"));
+                        return Err(too_long(limit));
                     }
                     output.extend_from_slice(piece.get(..n).unwrap_or_default());
                     turn = turn.saturating_add(n);
@@ -343,6 +345,12 @@ impl Drop for Run {
 fn watch(pipe: &mut Receiver, registry: &Registry, token: Token) -> io::Result<()> {
     pipe.set_nonblocking(true)?;
     registry.register(pipe, token, Interest::READABLE)
+}
+
+/// Why it was killed for what it printed, by the flag if that is the lower limit.
+fn too_long(limit: usize) -> String {
+    let whose = if limit < MOST_OUTPUT { "--max-body" } else { "the most that a script may print" };
+    format!("script printed more than {limit} bytes ({whose})")
 }
 
 /// Why it cannot be run, and what to do.
@@ -415,9 +423,24 @@ impl Said {
 
 /// Scripts that run at once; others have their turn when one of these has ended.
 pub(crate) const MOST_SCRIPTS: usize = 64;
+/// Bytes of a document, where `--max-body` is not less: it lies in memory until the script has exited, and as many
+/// may as run at once.
+const MOST_OUTPUT: usize = 64 << 20;
 /// Lines of stderr that one run may put into the log.
 const MOST_LINES: usize = 20;
 /// Bytes of such a line.
 const MOST_BYTES: usize = 500;
 /// The memory that is kept for the next document.
 const KEPT: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_that_was_reached_is_named() {
+        assert_eq!(too_long(4096), "script printed more than 4096 bytes (--max-body)");
+        let most = "script printed more than 67108864 bytes (the most that a script may print)";
+        assert_eq!(too_long(MOST_OUTPUT), most);
+    }
+}
