@@ -203,14 +203,12 @@ fn after(error: io::Error) -> io::Result<Option<Flow>> {
 pub(crate) struct Pipe {
     input: File,
     output: File,
-    /// The last read took all there was.
-    dry: bool,
 }
 
 impl Pipe {
     /// A pipe that reads from `input` and writes to `output`, whose flags stay as they are.
     pub(crate) fn new(input: File, output: File) -> Self {
-        Self { input, output, dry: false }
+        Self { input, output }
     }
 
     /// What to register for readability.
@@ -221,18 +219,12 @@ impl Pipe {
 
 impl Read for Pipe {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        // Less than there was room for was all there was: what has come since is told by another event.
-        if core::mem::take(&mut self.dry) {
-            return Err(ErrorKind::WouldBlock.into());
-        }
         let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
         // A hang-up counts too: the read then says that it is the end.
         if poll(&mut fds, PollTimeout::ZERO)? == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let len = self.input.read(into)?;
-        self.dry = (1..into.len()).contains(&len);
-        Ok(len)
+        self.input.read(into)
     }
 }
 

@@ -116,7 +116,10 @@ fn a_pmda_ends_when_pmcd_is_killed_before_it_connects() {
 /// What `pmbridge pmda` says as it ends without having served anybody.
 fn refused(flags: &[&str]) -> String {
     let dir = Dir::new();
-    let finished = run(Command::new(pmbridge()).args(["pmda", "-l", "-", "-c"]).arg(dir.path()).args(flags));
+    let finished = run(Command::new(pmbridge())
+        .args(["pmda", "--ids", "-", "-l", "-", "-c"])
+        .arg(dir.path())
+        .args(flags));
     assert!(finished.code > 0 && !finished.err.contains("panicked"), "{finished:?}");
     finished.err
 }
@@ -139,7 +142,7 @@ fn only_the_first_who_connects_is_pmcd() {
     let (dir, port) = (Dir::new(), free_port());
     std::fs::create_dir_all(dir.join("config.d")).unwrap();
     let mut command = Command::new(pmbridge());
-    command.args(["pmda", "-i", &port.to_string(), "-l", "-", "-c"]).arg(dir.join("config.d"));
+    command.args(["pmda", "--ids", "-", "-i", &port.to_string(), "-l", "-", "-c"]).arg(dir.join("config.d"));
     let mut process = Process::start(&mut command, dir.join("log"));
     let mut pmcd = eventually("its port", || TcpStream::connect(("127.0.0.1", port)).ok());
     // The PMDA speaks first: its credentials, 20 bytes. It says nothing that a socket line could not take.
@@ -159,7 +162,7 @@ fn only_the_first_who_connects_is_pmcd() {
 fn a_signal_ends_one_that_waits() {
     let dir = Dir::new();
     let mut command = Command::new(pmbridge());
-    command.args(["pmda", "-l", "-", "-u"]).arg(dir.join("socket")).arg("-c").arg(dir.path());
+    command.args(["pmda", "--ids", "-", "-l", "-", "-u"]).arg(dir.join("socket")).arg("-c").arg(dir.path());
     let process = Process::start(&mut command, dir.join("log"));
     eventually("it to wait", || process.said().contains("waits for pmcd on").then_some(()));
     // Dropping asks it to end, and would kill it only after two seconds.

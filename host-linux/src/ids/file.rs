@@ -93,9 +93,10 @@ impl Ids {
 
     /// Writes what was noted. What there is to tell comes back as a line for the log, once.
     pub(crate) fn save(&mut self) -> Option<String> {
-        if self.pending.is_empty() || self.state == State::Stopped {
-            return None;
-        }
+        if self.pending.is_empty() || self.state == State::Stopped { None } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Option<String> {
         let mut notices = Vec::new();
         match self.write() {
             Ok(()) if self.state == State::Failing => {
@@ -193,7 +194,8 @@ impl Ids {
             notices.extend(told);
         }
         self.anew = true;
-        notices.extend(self.save());
+        // A file that is there is never empty: one that is has lost what it had.
+        notices.extend(self.flush());
     }
 
     /// Puts pending lines into the file.
