@@ -9,7 +9,7 @@ mod growing;
 use growing::Growing;
 use pmbridge_core::{
     mapping::{Compat, Fate, PcpLine, Plain, Rules},
-    pcp::{InDom, Pmid, Type},
+    pcp::{InDom, Pmid, Semantics, Type},
     role::document::Document,
     store::{Known, SourceId, Store},
     time::Instant,
@@ -230,6 +230,50 @@ fn a_metric_is_remembered_by_the_name_that_its_samples_have() {
         assert_eq!(live(&second, "openmetrics.s.disk.read")[&4].0, "sda");
         assert_eq!(told(&mut second, source), [""; 0]);
     }
+}
+
+/// The name of its samples makes a metric, whatever later lines say of it: no name is numbered twice.
+#[test]
+fn a_sample_belongs_to_the_metric_that_its_name_has() {
+    let line = |name: &str| format!("# PCP5 {name} 1.2.3 u32 1.2 counter none\n");
+    let one = line("p.one");
+    let pages = [
+        format!("x{{a=\"1\"}} 1\n{one}y{{instname=\"a\"}} 2\nx{{a=\"2\"}} 3\n"),
+        format!(
+            "{one}x{{instname=\"a\"}} 2\n{}x{{instname=\"b\"}} 3\ny{{instname=\"a\"}} 4\n",
+            line("p.two")
+        ),
+        format!("{one}x{{instname=\"a\"}} 2\nother{{instname=\"a\"}} 3\nx{{instname=\"b\"}} 3\n"),
+    ];
+    let told_of = [
+        &["1.0 x", "1.0[0] a:1", "1.0[1] a:2", "1.1 y", "1.1[0 plain] a"][..],
+        &["1.0 x", "1.0[0 plain] a", "1.0[1 plain] b", "1.1 y", "1.1[0 plain] a"][..],
+        &["1.0 x", "1.0[0 plain] a", "1.0[1 plain] b", "1.1 other"][..],
+    ];
+    for (page, expected) in pages.iter().zip(told_of) {
+        let mut store = store(Compat::V60);
+        let source = store.add_source("s", "", None).unwrap();
+        read(&mut store, source, page);
+        assert_eq!(told(&mut store, source), expected, "{page}");
+        read(&mut store, source, page);
+        assert_eq!(told(&mut store, source), [""; 0], "{page}");
+    }
+}
+
+#[test]
+fn a_comment_line_ends_with_its_page() {
+    let mut store = store(Compat::V60);
+    let source = store.add_source("s", "", None).unwrap();
+    read(
+        &mut store,
+        source,
+        "y 1\n# HELP y why\n# TYPE y counter\n# PCP5 p.one 1.2.3 u32 1.2 counter none\n",
+    );
+    read(&mut store, source, "x 2\ny 1\n");
+    assert_eq!(names(&store), ["openmetrics.s.x", "openmetrics.s.y"]);
+    let view = store.view();
+    let x = view.named(b"openmetrics.s.x").unwrap();
+    assert_eq!((x.desc().semantics, view.help(x)), (Semantics::INSTANT, ""));
 }
 
 #[test]

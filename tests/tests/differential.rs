@@ -31,6 +31,15 @@ const EDGES: &[(&str, &str)] = &[
     ("edge_kinds", include_str!("../data/documents/kinds.txt")),
     ("edge_spaces", include_str!("../data/documents/spaces.txt")),
     ("edge_pcp5", include_str!("../data/documents/pcp5.txt")),
+    (
+        "edge_plain_then_line",
+        "x{a=\"1\"} 1\n# PCP5 p.one 1.2.3 u32 1.2 counter none\ny{instname=\"a\"} 2\nx{a=\"2\"} 3\nz{a=\"1\"} 4\n",
+    ),
+    (
+        "edge_two_lines",
+        "# PCP5 p.one 1.2.3 u32 1.2 counter none\nx{instname=\"a\"} 2\n\
+         # PCP5 p.two 1.2.4 u32 1.2 counter none\nx{instname=\"b\"} 3\n",
+    ),
     ("edge_crlf", "# TYPE crlf_total counter\r\ncrlf_total{a=\"b\"} 1\r\ncrlf_total{a=\"c\"} 2\r\n"),
     ("edge_noeol", "last_line_without_end 1"),
     ("edge_empty", ""),

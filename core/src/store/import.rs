@@ -69,10 +69,7 @@ impl Ledger<'_> {
     fn fresh_notes(&mut self, source: Slot) -> Option<&mut Notes> {
         let notes = self.notes(source)?;
         if notes.used {
-            notes.used = false;
-            notes.family = Family::Untyped;
-            notes.help.span.len = 0;
-            notes.described = false;
+            notes.clear();
         }
         Some(notes)
     }

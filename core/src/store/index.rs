@@ -1,4 +1,4 @@
-//! An open-addressing hash index whose entries name records in five ways.
+//! An open-addressing hash index whose entries name records in six ways.
 //!
 //! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free, and [`GONE`] was taken out.
 
@@ -18,6 +18,8 @@ pub(crate) enum Key {
     Pmid = 3,
     /// An instance that vanished, by its metric and name.
     Past = 4,
+    /// A metric, by its source and the name that its samples have.
+    Sent = 5,
 }
 
 /// An entry that was taken out: what lies behind it is still looked for.

@@ -114,7 +114,7 @@ impl Ledger<'_> {
     pub(crate) fn reserve(&self, metrics: usize, series: usize, text: usize) -> Result<(), Full> {
         let fits =
             |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
-        let entries = metrics.saturating_add(series).saturating_mul(2);
+        let entries = entries(metrics, series);
         if !fits(self.book.metrics, metrics, self.parts.metrics.len()) {
             return Err(Full(Region::Metrics));
         }
@@ -206,10 +206,19 @@ impl Ledger<'_> {
         } else if let Some(last) = self.metric(last) {
             last.next = slot;
         }
-        let (name_hash, pmid) = (metric.name_hash, metric.desc.pmid);
-        self.enter(Key::Name, name_hash, slot);
-        self.enter(Key::Pmid, index::hash_word(self.book.seed, pmid.to_bits().into()), slot);
+        self.enter_metric(slot, &metric);
         Some(slot)
+    }
+
+    fn enter_metric(&mut self, slot: Slot, metric: &Metric) {
+        self.enter(Key::Pmid, index::hash_word(self.book.seed, metric.desc.pmid.to_bits().into()), slot);
+        if metric.is(Metric::MET) {
+            self.enter(Key::Name, metric.name_hash, slot);
+        }
+        let is_own = metric.source.index().and_then(|i| self.parts.sources.get(i)).is_some_and(|s| s.own);
+        if !is_own {
+            self.enter(Key::Sent, self.sent_hash(metric.source, self.sent(metric)), slot);
+        }
     }
 
     pub(crate) fn enter(&mut self, key: Key, hash: u32, slot: Slot) {
@@ -223,13 +232,10 @@ impl Ledger<'_> {
         self.parts.index.fill(0);
         self.book.entries = 0;
         for i in 0..self.book.metrics {
-            let Some(metric) = self.parts.metrics.get(i) else { break };
-            if metric.is_bin() {
-                continue;
+            let Some(metric) = self.parts.metrics.get(i).copied() else { break };
+            if !metric.is_bin() {
+                self.enter_metric(Slot::of(i), &metric);
             }
-            let (hash, pmid) = (metric.name_hash, metric.desc.pmid);
-            self.enter(Key::Name, hash, Slot::of(i));
-            self.enter(Key::Pmid, index::hash_word(self.book.seed, pmid.to_bits().into()), Slot::of(i));
         }
         for i in 0..self.book.series {
             let Some(series) = self.parts.series.get(i).copied() else { break };
@@ -250,8 +256,8 @@ impl Ledger<'_> {
 
     /// How many entries of the index would be left if it were made anew.
     pub(crate) fn entries_needed(&self) -> usize {
-        let twice = self.book.metrics.saturating_add(self.book.series).saturating_sub(self.book.freed_series);
-        twice.saturating_mul(2).saturating_add(self.book.past.saturating_sub(self.book.freed_past))
+        let series = self.book.series.saturating_sub(self.book.freed_series);
+        entries(self.book.metrics, series).saturating_add(self.book.past.saturating_sub(self.book.freed_past))
     }
 
     pub(crate) fn past_hash(&self, past: &Past) -> u32 {
@@ -262,6 +268,11 @@ impl Ledger<'_> {
     pub(crate) fn instance_hash(&self, metric: Slot, name: &[u8]) -> u32 {
         index::hash(self.book.seed ^ u64::from(metric.bits()), name)
     }
+}
+
+/// Entries of the index that so many records take: names, PMIDs and sample names; bytes and instance names.
+const fn entries(metrics: usize, series: usize) -> usize {
+    metrics.saturating_mul(3).saturating_add(series.saturating_mul(2))
 }
 
 /// What chunks of text take for themselves, in one operation.

@@ -18,8 +18,8 @@ use crate::{
 /// What metric a sample belongs to, or makes.
 #[derive(Clone, Copy)]
 struct Plan {
-    /// Its row, if it has one.
-    metric: Option<Slot>,
+    /// The row that remembers it, if one does.
+    remembered: Option<Slot>,
     /// Its name is drafted, so long.
     name_len: usize,
     name_hash: u32,
@@ -168,20 +168,14 @@ impl Ledger<'_> {
         series: Series,
         rules: &dyn Rules,
     ) -> Result<Slot, Refusal> {
-        let plan = self.plan(source, sample, labels, rules)?;
-        let help = self.notes(source).map_or(Pad::EMPTY, |notes| notes.help);
-        let help_len = usize::try_from(help.span.len).unwrap_or(usize::MAX);
-        let text = [plan.name_len, help_len, sample.raw.len(), sample.raw.len()];
-        // One row may be the metric's, one that of lines that are no instances or of a name without a metric.
-        self.reserve(2, 1, text.into_iter().fold(0, usize::saturating_add))?;
-        let metric = match plan.metric {
-            Some(metric) => metric,
-            None => self.found(source, &plan, sample.name, help)?,
+        let metric = match self.sampled(source, sample.name) {
+            Some(slot) if self.metric(slot).is_some_and(|row| row.is(Metric::MET)) => {
+                // The one row is that of lines that are no instances.
+                self.reserve(1, 1, sample.raw.len())?;
+                slot
+            }
+            remembered => self.make_metric(source, sample, labels.is_empty(), rules, remembered)?,
         };
-        if !self.is_of(metric, sample.name) {
-            self.number(source, sample.name)?;
-            return Err(Refusal::Other);
-        }
         let (instance, identity_hash) = self.instance_of(metric, labels)?;
         let raw = self.copy(sample.raw, Field::SeriesRaw, self.next_series())?;
         let sole = self.metric(metric).is_some_and(|row| row.desc.indom == InDom::NULL);
@@ -202,13 +196,43 @@ impl Ledger<'_> {
         slot.ok_or(Refusal::Full(Region::Series))
     }
 
-    /// What metric a sample belongs to; its name is drafted.
+    /// Makes the metric of a sample, and room for the sample.
+    fn make_metric(
+        &mut self,
+        source: Slot,
+        sample: &Sample<'_>,
+        bare: bool,
+        rules: &dyn Rules,
+        remembered: Option<Slot>,
+    ) -> Result<Slot, Refusal> {
+        let plan = self.plan(source, sample, bare, rules, remembered)?;
+        let help = self.notes(source).map_or(Pad::EMPTY, |notes| notes.help);
+        let help_len = usize::try_from(help.span.len).unwrap_or(usize::MAX);
+        let text = [plan.name_len, help_len, sample.raw.len(), sample.raw.len()];
+        // One row may be the metric's, one that of lines that are no instances.
+        self.reserve(2, 1, text.into_iter().fold(0, usize::saturating_add))?;
+        if let Some(other) = self.called(plan.name_hash, self.drafted(0, plan.name_len)) {
+            if self.metric(other).is_some_and(|row| row.source != source) {
+                return Err(Refusal::Taken);
+            }
+            // PCP's own PMDA cannot use such a name, and counts it all the same (import: ids).
+            if remembered.is_none() {
+                let pmid = self.next_pmid(source)?;
+                self.push_remembered(source, pmid, sample.name, 0)?;
+            }
+            return Err(Refusal::Other);
+        }
+        self.found(source, &plan, sample.name, help)
+    }
+
+    /// What metric a sample makes; its name is drafted.
     fn plan(
         &mut self,
         source: Slot,
         sample: &Sample<'_>,
-        labels: Labels<'_>,
+        bare: bool,
         rules: &dyn Rules,
+        remembered: Option<Slot>,
     ) -> Result<Plan, Refusal> {
         let row =
             source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
@@ -225,16 +249,6 @@ impl Ledger<'_> {
             }
         })?;
         let name_hash = index::hash(self.book.seed, self.drafted(0, name_len));
-        let metric = self.called(name_hash, self.drafted(0, name_len));
-        if let Some(row) = metric.and_then(|slot| self.metric(slot)) {
-            if row.source != source {
-                return Err(Refusal::Taken);
-            }
-            let Metric { desc: Desc { kind, semantics, units, indom, .. }, factor, .. } = *row;
-            let said = PcpNote { kind, singular: indom == InDom::NULL, semantics, units, factor };
-            return Ok(Plan { metric, name_len, name_hash, said, flags: 0 });
-        }
-        let bare = labels.is_empty();
         let line = notes.pcp().filter(|_| said.is_none());
         let (said, flags) = match said.as_ref().map(PcpNote::of).or(line) {
             Some(said) => {
@@ -248,7 +262,7 @@ impl Ledger<'_> {
                 (PcpNote { kind, singular: bare, semantics, units, factor: Factor::ONE }, 0)
             }
         };
-        Ok(Plan { metric, name_len, name_hash, said, flags })
+        Ok(Plan { remembered, name_len, name_hash, said, flags })
     }
 
     /// The metric of that name.
@@ -261,13 +275,11 @@ impl Ledger<'_> {
         })
     }
 
-    /// The metric that is remembered, and not met yet, by the name that its samples have, below root and source.
-    pub(crate) fn remembered(&self, hash: u32, name: &[u8]) -> Option<Slot> {
-        index::find(self.parts.index, Key::Name, hash, |slot| {
+    /// The metric whose samples have this name: one that was met, or one that is remembered.
+    pub(crate) fn sampled(&self, source: Slot, sent: &str) -> Option<Slot> {
+        index::find(self.parts.index, Key::Sent, self.sent_hash(source, sent), |slot| {
             let row = slot.index().and_then(|i| self.parts.metrics.get(i));
-            row.is_some_and(|m| {
-                !m.is(Metric::MET) && m.name_hash == hash && m.name.of(self.parts.text) == name
-            })
+            row.is_some_and(|m| m.source == source && self.sent(m) == sent)
         })
     }
 
@@ -311,70 +323,50 @@ impl Ledger<'_> {
     /// Makes the metric that was planned, or completes the one that is remembered; its name is still drafted.
     fn found(&mut self, source: Slot, plan: &Plan, sent: &str, help: Pad) -> Result<Slot, Refusal> {
         let full = Refusal::Full(Region::Metrics);
-        let name_len = plan.name_len;
-        let (len, hash) = self.sent_name(source, sent, name_len)?;
-        let last = self.drafted(0, name_len) == self.drafted(name_len, len);
-        let old = self.remembered(hash, self.drafted(name_len, len));
-        let slot = match old {
-            Some(slot) => slot,
-            None => {
-                let pmid = self.next_pmid(source)?;
-                let desc = Desc { pmid, ..Metric::EMPTY.desc };
-                let name_hash = plan.name_hash;
-                let flags = Metric::MET;
-                self.push_metric(Metric { desc, source, name_hash, flags, ..Metric::EMPTY }).ok_or(full)?
-            }
+        let Plan { name_len, name_hash, flags, said, .. } = *plan;
+        let pmid = match plan.remembered.and_then(|slot| self.metric(slot)) {
+            Some(row) => row.desc.pmid,
+            None => self.next_pmid(source)?,
         };
+        let slot = plan.remembered.unwrap_or_else(|| Slot::of(self.book.metrics));
         let name = self.keep(name_len, Field::MetricName, slot)?;
-        let sent = if last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
+        let is_last = name.str_of(self.parts.text).get(self.above(source)..) == Some(sent);
+        if plan.remembered.is_none() {
+            let sent =
+                if is_last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
+            let desc = Desc { pmid, ..Metric::EMPTY.desc };
+            self.push_metric(Metric { desc, source, name, sent, ..Metric::EMPTY }).ok_or(full)?;
+        }
         let len = self.draft(0, &mut |text, put| put(help.span.of(text)))?;
         let help = self.keep(len, Field::MetricHelp, slot)?;
-        let Plan { name_hash, flags, said, .. } = *plan;
         let PcpNote { kind, singular, semantics, units, factor } = said;
-        let row = self.metric(slot).ok_or(full)?;
-        let before = core::mem::replace(&mut row.name, name);
-        let pmid = row.desc.pmid;
         let own = indom(pmid.domain(), pmid.cluster(), pmid.item()).ok_or(Refusal::Items)?;
+        let row = self.metric(slot).ok_or(full)?;
         row.desc = Desc { pmid, kind, indom: if singular { InDom::NULL } else { own }, semantics, units };
-        (row.sent, row.help, row.name_hash, row.factor) = (sent, help, name_hash, factor);
+        (row.name, row.help, row.name_hash, row.factor) = (name, help, name_hash, factor);
         row.flags |= Metric::MET | flags;
-        if old.is_some() {
-            index::remove(self.parts.index, Key::Name, hash, slot);
-            self.enter(Key::Name, name_hash, slot);
-            self.release(before.at, before.len);
-        }
+        let sent = if is_last { core::mem::replace(&mut row.sent, Span::EMPTY) } else { Span::EMPTY };
+        self.release(sent.at, sent.len);
+        self.enter(Key::Name, name_hash, slot);
         Ok(slot)
     }
 
-    /// Drafts the name that samples of a source have, below root and source; its length, and the hash by which one is
-    /// remembered that was not met.
-    pub(crate) fn sent_name(&mut self, source: Slot, sent: &str, from: usize) -> Result<(usize, u32), Full> {
-        let row = source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Full(Region::Sources))?;
-        let (source, root) = (row.name, self.book.root());
-        let len = self.draft(from, &mut |text, put| {
-            name::write_verbatim(root.str_of(text), source.str_of(text), sent, put);
-        })?;
-        Ok((len, !index::hash(self.book.seed, self.drafted(from, len))))
-    }
-
-    /// Whether samples of a metric have this name.
-    fn is_of(&self, metric: Slot, sent: &str) -> bool {
-        metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|row| self.sent(row) == sent)
-    }
-
-    /// Gives a number to a name that no metric has, because another one has its PCP name.
-    ///
-    /// PCP's own PMDA cannot use such a name, and counts it all the same (import: ids).
-    fn number(&mut self, source: Slot, sent: &str) -> Result<(), Refusal> {
-        let (len, hash) = self.sent_name(source, sent, 0)?;
-        if self.remembered(hash, self.drafted(0, len)).is_some() {
-            return Ok(());
-        }
-        let pmid = self.next_pmid(source)?;
-        let name = self.keep(len, Field::MetricName, Slot::of(self.book.metrics))?;
+    /// Makes the row of a metric of which no sample was met: the name of its samples has a number.
+    pub(crate) fn push_remembered(
+        &mut self,
+        source: Slot,
+        pmid: Pmid,
+        sent: &str,
+        flags: u32,
+    ) -> Result<Slot, Full> {
+        let sent = self.copy(sent.as_bytes(), Field::MetricSent, Slot::of(self.book.metrics))?;
         let desc = Desc { pmid, ..Metric::EMPTY.desc };
-        self.push_metric(Metric { desc, source, name, name_hash: hash, ..Metric::EMPTY });
-        Ok(())
+        self.push_metric(Metric { desc, source, sent, flags, ..Metric::EMPTY }).ok_or(Full(Region::Metrics))
+    }
+
+    /// The hash by which a metric is found from the name of its samples.
+    pub(crate) fn sent_hash(&self, source: Slot, sent: &str) -> u32 {
+        index::hash(self.book.seed ^ u64::from(source.bits()), sent.as_bytes())
     }
 
     /// The name that the samples of a metric have.
@@ -382,10 +374,14 @@ impl Ledger<'_> {
         if metric.sent.len > 0 {
             return metric.sent.str_of(self.parts.text);
         }
-        let source = metric.source.index().and_then(|i| self.parts.sources.get(i));
+        metric.name.str_of(self.parts.text).get(self.above(metric.source)..).unwrap_or_default()
+    }
+
+    /// How long root and source are in a name.
+    fn above(&self, source: Slot) -> usize {
+        let source = source.index().and_then(|i| self.parts.sources.get(i));
         let above = source.map_or(0, |s| s.name.len).saturating_add(self.book.root().len).saturating_add(2);
-        let at = usize::try_from(above).unwrap_or(usize::MAX);
-        metric.name.str_of(self.parts.text).get(at..).unwrap_or_default()
+        usize::try_from(above).unwrap_or(usize::MAX)
     }
 
     /// The PMID of a source's next metric. A source whose cluster is full goes on in the next that nobody has.

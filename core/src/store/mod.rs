@@ -314,7 +314,7 @@ impl<S: Storage> Store<S> {
             row.running = true;
             row.started = ticket;
             row.cursor = Slot::NONE;
-            row.notes.used = true;
+            row.notes.clear();
         }
     }
 

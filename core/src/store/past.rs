@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     mapping::instance,
-    pcp::{Desc, InDom, Pmid},
+    pcp::{InDom, Pmid},
 };
 
 /// Something that has an id, for the host to keep.
@@ -198,15 +198,10 @@ impl Ledger<'_> {
     ) -> Result<bool, Full> {
         self.reserve(1, 0, name.len())?;
         let Some(pmid) = Pmid::new(self.book.domain, cluster, item) else { return Ok(false) };
-        let (len, name_hash) = self.sent_name(source, name, 0)?;
-        let taken =
-            self.remembered(name_hash, self.drafted(0, len)).is_some() || self.numbered(pmid).is_some();
-        if item >= ITEMS || taken {
+        if item >= ITEMS || self.sampled(source, name).is_some() || self.numbered(pmid).is_some() {
             return Ok(false);
         }
-        let name = self.keep(len, Field::MetricName, Slot::of(self.book.metrics))?;
-        let desc = Desc { pmid, ..Metric::EMPTY.desc };
-        self.push_metric(Metric { desc, source, name, name_hash, flags: Metric::SAVED, ..Metric::EMPTY });
+        self.push_remembered(source, pmid, name, Metric::SAVED)?;
         if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i))
             && row.filling == cluster
         {

@@ -152,6 +152,14 @@ impl Notes {
         pcp_name: Pad::EMPTY,
     };
 
+    /// Nothing was said.
+    pub(crate) const fn clear(&mut self) {
+        self.used = false;
+        self.family = Family::Untyped;
+        self.help.span.len = 0;
+        self.described = false;
+    }
+
     /// What a `# PCP` line said.
     pub(crate) fn pcp(&self) -> Option<PcpNote> {
         self.described.then_some(self.pcp)
@@ -233,9 +241,9 @@ impl Source {
 pub struct Metric {
     pub(crate) desc: Desc,
     pub(crate) source: Slot,
-    /// Its name; of one that was not met the name that its samples will have, below root and source.
+    /// Its name, once it was met.
     pub(crate) name: Span,
-    /// The name that its samples have, where that is not the last part of its own.
+    /// The name that its samples have, where that is not the last part of its own; of one not met that they will have.
     pub(crate) sent: Span,
     pub(crate) help: Span,
     pub(crate) name_hash: u32,
