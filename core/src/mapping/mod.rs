@@ -15,7 +15,7 @@ pub mod rules;
 pub mod unit;
 
 pub use compat::Compat;
-pub use family::Family;
+pub use family::{Family, Part};
 pub use pcpline::PcpLine;
 pub use rules::{Fate, Plain, Rules};
 

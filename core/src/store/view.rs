@@ -48,7 +48,7 @@ impl<'a> View<'a> {
 
     /// How many series are at hand, every spelling counted.
     pub const fn series(&self) -> usize {
-        self.book.series.saturating_sub(self.book.freed_series)
+        self.book.series.saturating_sub(self.book.freed_series).saturating_sub(self.book.extras)
     }
 
     /// How many instances vanished, and may come back with their ids.
