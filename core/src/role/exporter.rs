@@ -25,6 +25,11 @@ pub trait Site {
     /// The answer is out, or was not in time.
     fn end(&mut self);
 
+    /// An answer with this status goes out, whoever thought of it.
+    fn began(&mut self, status: Status) {
+        let _ = status;
+    }
+
     /// Further fields of all answers, each line with its CR LF. They stay the same while an answer's head goes out.
     fn fields(&self) -> &str {
         ""
@@ -260,7 +265,7 @@ impl Exporter {
         match Head::parse(input, self.limits.line, self.limits.head) {
             Ok(None) => {
                 if self.deadline().is_some_and(|by| now >= by) {
-                    self.at = At::Answer(Reply::last(Status::REQUEST_TIMEOUT));
+                    self.begin(site, Reply::last(Status::REQUEST_TIMEOUT));
                 }
                 Progress::NONE
             }
@@ -299,8 +304,13 @@ impl Exporter {
         // A page without a length ends with the connection where chunks are not known.
         let endless = matches!(body, Body::Site(Page { length: None, .. }));
         let keep = head.keep_alive && !(endless && head.is_old && !is_head);
-        self.at = At::Answer(Reply { body, is_head, is_old: head.is_old, keep });
+        self.begin(site, Reply { body, is_head, is_old: head.is_old, keep });
         Progress { consumed: head.len, produced: 0 }
+    }
+
+    fn begin(&mut self, site: &mut dyn Site, reply: Reply) {
+        site.began(reply.status());
+        self.at = At::Answer(reply);
     }
 
     /// Says the head of an answer.
@@ -407,12 +417,16 @@ impl Reply {
         Self { body: Body::Words(status), is_head: false, is_old: false, keep: false }
     }
 
-    /// Emits the head, and the words of a canned answer.
-    fn emit(&self, fields: &str, w: &mut Writer<'_>) {
-        let status = match self.body {
+    const fn status(&self) -> Status {
+        match self.body {
             Body::Site(page) => page.status,
             Body::Words(status) => status,
-        };
+        }
+    }
+
+    /// Emits the head, and the words of a canned answer.
+    fn emit(&self, fields: &str, w: &mut Writer<'_>) {
+        let status = self.status();
         w.bytes(b"HTTP/1.1 ");
         decimal(u64::from(status.code()), w);
         for piece in [" ", status.reason(), "\r\n", fields] {
