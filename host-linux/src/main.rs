@@ -3,6 +3,7 @@
 
 mod check;
 mod conn;
+mod export;
 mod fds;
 mod filter;
 mod flags;
@@ -26,6 +27,8 @@ mod tls;
 mod url;
 mod user;
 mod watch;
+#[expect(dead_code, reason = "the commands that serve pages are on their way")]
+mod web;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Pmda(options)) => pmda::run(options),
         Ok(Invocation::Serve(options)) => serve::run(options),
+        Ok(Invocation::Export(options)) => export::run(options),
         Ok(Invocation::Check(options)) => check::run(&options),
         Ok(Invocation::Ids(options)) => ids::command::run(&options),
         Err(error) => {

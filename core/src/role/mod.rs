@@ -19,6 +19,7 @@ pub mod agent;
 mod answer;
 pub mod collector;
 pub mod document;
+pub mod exporter;
 mod fetch;
 mod instances;
 mod labels;

@@ -9,7 +9,7 @@
 use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
-use pmbridge_core::http::{request::Get, response::location};
+use pmbridge_core::http::{request::Get, response::location, server};
 use pmbridge_core::mapping::Plain;
 use pmbridge_core::pcp::{Semantics, Type, Units};
 use pmbridge_core::pdu::{
@@ -20,6 +20,7 @@ use pmbridge_core::role::{
     agent::{Agent, Settings},
     collector::Collector,
     document::Document,
+    exporter::{self, Exporter, Page, Site},
     scraper::Scraper,
 };
 use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, Published, Region, SourceId, Store};
@@ -45,6 +46,7 @@ extern "C" fn _start() -> ! {
         every_pdu(black_box(&input), black_box(&mut output));
         every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
+        every_request(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]
         black_box(input[black_box(input.len())]);
     }
@@ -107,6 +109,54 @@ fn every_line(input: &[u8], output: &mut [u8]) {
     }
 }
 
+/// A site that answers whatever the compiler cannot know.
+struct Anything;
+
+impl Site for Anything {
+    fn answer(&mut self, request: &server::Request<'_>) -> exporter::Answer {
+        black_box((request.field("authorization"), request.wants_gzip(), request.path));
+        for (name, value) in server::pairs(request.query) {
+            black_box((name.is("names"), value.bytes().count(), value.raw()));
+        }
+        let status = server::Status::new(black_box(200));
+        let page = Page {
+            status,
+            content_type: black_box("text/plain"),
+            length: black_box(Some(7)),
+            gzip: black_box(true),
+            varies: black_box(true),
+        };
+        match black_box(1) {
+            0 => exporter::Answer::Later,
+            1 => exporter::Answer::Page(page),
+            2 => exporter::Answer::Page(Page { length: None, ..page }),
+            _ => exporter::Answer::Status(status),
+        }
+    }
+
+    fn body(&mut self, output: &mut [u8]) -> Result<(usize, bool), exporter::Aborted> {
+        black_box(output);
+        black_box(Ok((black_box(3), black_box(true))))
+    }
+
+    fn end(&mut self) {}
+}
+
+/// Serves whoever asks whatever.
+fn every_request(input: &[u8], output: &mut [u8]) {
+    let mut exporter = Exporter::new(exporter::Limits::DEFAULT);
+    let mut other = Exporter::refusing(exporter::Limits::DEFAULT, server::Status::UNAVAILABLE);
+    while black_box(true) {
+        let now = Instant::from_millis(black_box(1));
+        for exporter in [&mut exporter, &mut other] {
+            let _ = black_box(exporter.step(&mut Anything, black_box(input), black_box(output), now));
+            exporter.passed(black_box(2));
+            black_box((exporter.deadline(), exporter.is_done(), exporter.body_left()));
+            black_box((exporter.is_idle(), exporter.is_waiting(), exporter.is_answering()));
+        }
+    }
+}
+
 type Memory = Fixed<4, 16, 64, 16, 256, 4096>;
 
 /// What a host publishes itself.
@@ -124,7 +174,8 @@ fn publish(store: &mut Store<Memory>, own: SourceId, text: &str) {
     };
     if let Ok(metric) = store.declare(own, &declaration) {
         let _ = black_box(store.publish(metric, Instance::named(text), Published::Bits(black_box(1))));
-        let _ = black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
+        let _ =
+            black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
         store.withdraw(metric, black_box(1));
     }
 }
@@ -137,7 +188,8 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
     let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
     let _ = black_box((store.set_root(text), store.set_context(text)));
-    let (Ok(source), Ok(own)) = (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
+    let (Ok(source), Ok(own)) =
+        (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
     else {
         return;
     };
@@ -146,11 +198,8 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     store.begin(own);
     store.published(own);
     let _ = black_box((store.stored(), store.set_labels(source, text)));
-    let mut agent = Agent::<256>::new(Settings {
-        pid: black_box(1),
-        announces_ready: black_box(true),
-        patience,
-    });
+    let mut agent =
+        Agent::<256>::new(Settings { pid: black_box(1), announces_ready: black_box(true), patience });
     let mut collector = Collector::<256, 2>::new(patience);
     let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160], Plain), black_box(1000));
     let mut document = Document::new(source, [0_u8; 160], Plain);
