@@ -3,6 +3,7 @@
 
 mod check;
 mod conn;
+mod export;
 mod fds;
 mod filter;
 mod flags;
