@@ -1,11 +1,5 @@
 //! What the writer puts out, the parser reads as what it was.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may panic, and does so where a law is broken"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, and does so where a law is broken")]
 
 use pmbridge_core::{
     exposition::{
