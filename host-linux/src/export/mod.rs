@@ -2,3 +2,5 @@
 #![allow(dead_code, reason = "its parts are being put together")]
 
 mod catalog;
+mod families;
+mod page;
