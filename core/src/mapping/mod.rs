@@ -4,23 +4,25 @@
 //! seam when pmbridge takes its place. Nothing here keeps state: a caller asks once, when a metric
 //! or a series is first seen, and remembers the answer. Texts leave piece by piece through [`Put`].
 
+pub mod base;
 pub mod compat;
+pub mod export;
 pub mod family;
 pub mod help;
 pub mod instance;
+mod json;
 pub mod kind;
+pub mod label;
 pub mod name;
 pub mod pcpline;
 pub mod rules;
 pub mod unit;
 
+pub use crate::exposition::Put;
 pub use compat::Compat;
 pub use family::{Family, Part};
 pub use pcpline::PcpLine;
 pub use rules::{Fate, Plain, Rules};
-
-/// Where the pieces of a text go, in order.
-pub type Put<'p> = &'p mut dyn FnMut(&[u8]);
 
 /// Whether one of the `_`-separated pieces of a name is this word.
 fn has_piece(name: &str, word: &str) -> bool {

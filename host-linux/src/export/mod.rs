@@ -1,4 +1,9 @@
 //! `pmbridge export`: the metrics of a pmcd as pages for Prometheus.
+#![allow(dead_code, reason = "its parts are being put together")]
+
+mod catalog;
+mod families;
+mod page;
 
 use std::process::ExitCode;
 

@@ -6,18 +6,21 @@
 #![no_std]
 #![no_main]
 
+mod page;
+
 use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
 use pmbridge_core::http::{request::Get, response::location, server};
 use pmbridge_core::mapping::Plain;
-use pmbridge_core::pcp::{Semantics, Type, Units};
+use pmbridge_core::pcp::{InDom, Pmid, Semantics, Type, Units};
 use pmbridge_core::pdu::{
     self, Kind, attr, creds, desc, error, fetch, instance, label, pmns, profile, result, text,
 };
 use pmbridge_core::role::{
     Context, Role,
     agent::{Agent, Settings},
+    client::{self, Answer, Ask, Client, Inquirer, OutOfStep},
     collector::Collector,
     document::Document,
     exporter::{self, Exporter, Page, Site},
@@ -45,8 +48,10 @@ extern "C" fn _start() -> ! {
         black_box(&mut input);
         every_pdu(black_box(&input), black_box(&mut output));
         every_line(black_box(&input), black_box(&mut output));
+        page::every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
         every_request(black_box(&input), black_box(&mut output));
+        every_question(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]
         black_box(input[black_box(input.len())]);
     }
@@ -154,6 +159,70 @@ fn every_request(input: &[u8], output: &mut [u8]) {
             black_box((exporter.deadline(), exporter.is_done(), exporter.body_left()));
             black_box((exporter.is_idle(), exporter.is_waiting(), exporter.is_answering()));
         }
+    }
+}
+
+/// Asks whatever the compiler knows nothing of.
+struct Anyone<'a>(Ask<'a>);
+
+impl Inquirer for Anyone<'_> {
+    fn ask(&mut self) -> Option<Ask<'_>> {
+        black_box(Some(self.0))
+    }
+
+    fn asked(&mut self) {
+        black_box(&mut self.0);
+    }
+
+    fn answer(&mut self, answer: Answer<'_>) -> Result<(), OutOfStep> {
+        match answer {
+            Answer::Names(names) => names.iter().for_each(|name| _ = black_box(name)),
+            Answer::Ids(pmids) => pmids.iter().for_each(|pmid| _ = black_box(pmid)),
+            Answer::Instances(instances) => instances.iter().for_each(|instance| _ = black_box(instance)),
+            Answer::Labels(labels) => labels.iter().for_each(|set| _ = black_box((set.inst(), set.json()))),
+            Answer::Results(results) => {
+                for set in results.iter() {
+                    for value in set.values() {
+                        black_box(
+                            results.block(value.word).map(|block| (block.long(), block.word(), block.text())),
+                        );
+                    }
+                }
+                black_box(results.time());
+            }
+            other => _ = black_box(other),
+        }
+        black_box(Ok(()))
+    }
+}
+
+/// A client that asks, and takes whatever comes for answers.
+fn every_question(input: &[u8], output: &mut [u8]) {
+    let text = core::str::from_utf8(input).unwrap_or_default();
+    let pmid = Pmid::from_bits(black_box(3));
+    let pmids = [pmid; 3];
+    let settings = client::Settings {
+        pid: black_box(1),
+        patience: Duration::from_millis(black_box(2000)),
+        max_answer: black_box(1 << 20),
+    };
+    let mut client = Client::new(settings);
+    let (level, ident) = (black_box(1), black_box(1));
+    let asks = [
+        Ask::Traverse { name: text },
+        Ask::Children { name: text },
+        Ask::Ids { names: text },
+        Ask::Descs { pmids: &pmids },
+        Ask::Oneline { pmid },
+        Ask::Instances { indom: InDom::from_bits(black_box(3)) },
+        Ask::Labels { level, ident },
+        Ask::Fetch { pmids: &pmids },
+    ];
+    for ask in asks {
+        let mut anyone = Anyone(black_box(ask));
+        let now = Instant::from_millis(black_box(1));
+        let _ = black_box(client.step(&mut anyone, black_box(input), black_box(output), now));
+        black_box((client.deadline(), client.is_ready(), client.is_busy(), client.features()));
     }
 }
 
