@@ -16,7 +16,7 @@
 //! Names and label sets are given as the parser gives them, so with their escapes; a name that needs no quotes has none.
 //! Rules between lines are the caller's: one head for each family, in front of all of its samples.
 
-use super::{Exemplar, Format, LabelSet, Name, Pieces, Put, value};
+use super::{Exemplar, Format, Label, LabelSet, Name, Pieces, Put, value};
 use crate::time::Timestamp;
 
 /// What kind of samples a family has.
@@ -183,6 +183,19 @@ pub struct Rest<'a> {
 
 /// Writes the name of a sample, and its labels.
 pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, put: Put<'_>) {
+    series_with(format, (name, suffix), labels, &|_, _| false, &[], put);
+}
+
+/// The same where a label may be written otherwise, which `edit` does or says that it did not, and with more labels
+/// behind those.
+pub fn series_with(
+    format: Format,
+    (name, suffix): (&str, &str),
+    labels: LabelSet<'_>,
+    edit: &dyn Fn(Label<'_>, Put<'_>) -> bool,
+    more: &[(&str, &[u8])],
+    put: Put<'_>,
+) {
     let is_quoted = format == Format::Text100 && !is_metric_name(name);
     let mut between: &[u8] = b"{";
     if is_quoted {
@@ -199,6 +212,9 @@ pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, pu
         }
         put(between);
         between = b",";
+        if edit(label, put) {
+            continue;
+        }
         match (is_label_name(raw), format) {
             (true, _) => put(raw.as_bytes()),
             (false, Format::Text100) => quoted(label.name.pieces(), "", put),
@@ -206,6 +222,14 @@ pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, pu
         }
         put(b"=");
         quoted(label.value.pieces(), "", put);
+    }
+    for (name, value) in more {
+        put(between);
+        between = b",";
+        put(name.as_bytes());
+        put(b"=\"");
+        escape_label(value, put);
+        put(b"\"");
     }
     if is_quoted || between == b"," {
         put(b"}");

@@ -41,9 +41,18 @@ impl Ledger<'_> {
         }
         // Nothing else leads to it.
         if let Some(canonical) = canonical {
-            let behind = self.last_of(canonical, |_| true);
+            let before = self.spelling_before(slot, canonical).unwrap_or(canonical);
+            let behind = self.last_of(before, |_| true);
             self.link_behind(behind, slot);
         }
+    }
+
+    /// The series that the document has before this one, where that is of the same instance.
+    fn spelling_before(&self, slot: Slot, canonical: Slot) -> Option<Slot> {
+        let source = self.metric_at(self.at(slot)?)?.source;
+        let cursor = self.parts.sources.get(source.index()?)?.cursor;
+        let before = self.at(cursor).filter(|s| s.is(Series::ALIAS) && s.is(Series::JOINED))?;
+        (before.instance == canonical.bits() && cursor != slot).then_some(cursor)
     }
 
     /// Whether a spelling of an instance is another series on a page: it has other labels.
@@ -287,31 +296,37 @@ impl Ledger<'_> {
         self.regroup(head, true);
     }
 
-    /// Keeps what a line says beside the value of a series, or that it says no more than that.
-    pub(crate) fn annex(&mut self, slot: Slot, tail: &Tail<'_>) -> Result<(), Full> {
-        let Some(series) = self.at(slot).copied() else { return Ok(()) };
+    /// Keeps what a line says beside the value of a series, or that it says no more than that; and the value, where
+    /// there is an annex.
+    pub(crate) fn annex(&mut self, slot: Slot, tail: &Tail<'_>, bits: u64) -> Result<(), Full> {
         let says_more = tail.timestamp.is_some() || tail.exemplar.is_some();
-        if !series.is(Series::ANNEX) {
-            if !says_more {
-                return Ok(());
-            }
-            self.reserve(0, 1, 0)?;
-            let Series { link, metric, source, .. } = series;
-            let extra = Series { link, metric, source, flags: Series::EXTRA, ..Series::EMPTY };
-            let Some(extra) = self.take_series(extra) else { return Ok(()) };
-            self.book.extras = self.book.extras.saturating_add(1);
-            if let Some(series) = self.series(slot) {
-                series.link = extra;
-                series.flags |= Series::ANNEX;
-            }
-            self.mark_chained(slot);
+        if says_more {
+            self.make_annex(slot)?;
         }
-        let Some(at) = self.at(slot).map(|s| s.link) else { return Ok(()) };
+        let Some(at) = self.at(slot).filter(|s| s.is(Series::ANNEX)).map(|s| s.link) else { return Ok(()) };
         let pad = self.at(at).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
         let pad = self.rewrite_pieces(pad, &|put| write_tail(tail, put), Field::SeriesValue, at)?;
         if let Some(row) = self.series(at) {
             row.value = pad.pack();
+            row.set_own_value(bits);
         }
+        Ok(())
+    }
+
+    /// Makes the annex of a series, with its value.
+    pub(crate) fn make_annex(&mut self, slot: Slot) -> Result<(), Full> {
+        let Some(series) = self.at(slot).copied().filter(|s| !s.is(Series::ANNEX)) else { return Ok(()) };
+        self.reserve(0, 1, 0)?;
+        let Series { link, metric, source, value, .. } = series;
+        let mut extra = Series { link, metric, source, flags: Series::EXTRA, ..Series::EMPTY };
+        extra.set_own_value(value);
+        let Some(extra) = self.take_series(extra) else { return Ok(()) };
+        self.book.extras = self.book.extras.saturating_add(1);
+        if let Some(series) = self.series(slot) {
+            series.link = extra;
+            series.flags |= Series::ANNEX;
+        }
+        self.mark_chained(slot);
         Ok(())
     }
 }

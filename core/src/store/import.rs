@@ -266,7 +266,7 @@ impl Ledger<'_> {
                 row.flags |= Series::SPOKEN;
             }
         }
-        self.annex(shown, tail)
+        self.annex(shown, tail, bits)
     }
 
     /// Makes the document visible that was read since the scrape began, or forgets its values if it is not `whole`.

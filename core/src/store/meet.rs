@@ -189,6 +189,8 @@ impl Ledger<'_> {
         let slot = match instance {
             Instance::Known(canonical) => {
                 let bin = self.bin(source)?;
+                // It may be another series on a page, and then the instance keeps its value by itself.
+                self.reserve(0, 2, 0)?;
                 let flags = series.flags | Series::ALIAS;
                 self.hang(bin, Series { instance: canonical.bits(), flags, ..series })
             }
@@ -200,7 +202,10 @@ impl Ledger<'_> {
         };
         let slot = slot.ok_or(Refusal::Full(Region::Series))?;
         match instance {
-            Instance::Known(canonical) if self.is_other(slot, canonical) => self.chain(slot, Some(canonical)),
+            Instance::Known(canonical) if self.is_other(slot, canonical) => {
+                self.chain(slot, Some(canonical));
+                self.make_annex(canonical)?;
+            }
             Instance::Known(_) => {}
             Instance::Past(_) | Instance::New => self.chain(slot, None),
         }

@@ -9,6 +9,7 @@ mod family;
 mod identity;
 mod import;
 mod index;
+mod kin;
 mod ledger;
 mod meet;
 mod names;

@@ -373,6 +373,11 @@ impl Metric {
         self.next
     }
 
+    /// The next metric that a page shows as one family with it.
+    pub(crate) const fn next_kin(&self) -> Slot {
+        self.kin
+    }
+
     /// How many of its series have a value in the last whole document.
     pub const fn live(&self) -> u32 {
         self.live
@@ -521,6 +526,22 @@ impl Series {
     /// Whether it was not in the last documents, so that it need not be at hand any more.
     pub(crate) const fn is_old(&self) -> bool {
         self.flags & Self::MISSES >= 2 * Self::MISS
+    }
+
+    /// An annex has the value that lines of its series said, as other series may be the same instance.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    pub(crate) const fn set_own_value(&mut self, bits: u64) {
+        (self.raw_hash, self.identity_hash) = ((bits >> 32) as u32, bits as u32);
+    }
+
+    /// That value.
+    pub(crate) fn own_value(&self) -> u64 {
+        u64::from(self.raw_hash) << 32 | u64::from(self.identity_hash)
+    }
+
+    /// The next series of its metric.
+    pub(crate) const fn after_this(&self) -> Slot {
+        self.next
     }
 
     /// Whether it is no series, but what a line said beside the value of one.

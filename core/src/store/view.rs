@@ -311,6 +311,10 @@ impl<'a> View<'a> {
         live
     }
 
+    pub(super) const fn text(&self) -> &'a [u8] {
+        self.lent.text
+    }
+
     pub(super) fn source(&self, slot: Slot) -> Option<&'a Source> {
         self.lent.sources.get(slot.index()?)
     }
