@@ -237,41 +237,24 @@ impl<'a> Scope<'a, '_> {
 
     /// The row behind `at`: in the chain, at the head of the next chain, or in the next metric.
     fn next_row(&self, lines: &Lines, at: Line) -> Option<Line> {
-        let mut at = at;
-        if let Some(series) = self.view.series_at(at.series) {
-            let next = View::link(series);
-            if next != Slot::NONE {
-                return Some(Line { series: next, ..at });
-            }
+        let link = self.view.series_at(at.series).map_or(Slot::NONE, View::link);
+        if link != Slot::NONE {
+            return Some(Line { series: link, ..at });
         }
+        let mut from = self.view.series_at(at.leader).map_or(Slot::NONE, Series::after_this);
+        let mut kin = at.kin;
         loop {
-            // The rest of a metric's list.
-            let from = match self.view.series_at(at.leader) {
-                Some(leader) => leader.after_this(),
-                None => Slot::NONE,
-            };
             let mut rest = self.view.series_from(from);
             if let Some((slot, _)) = rest.find(|(slot, s)| !s.is(Series::JOINED) && self.is_chosen(*slot)) {
-                return Some(Line { kin: at.kin, leader: slot, series: slot });
+                return Some(Line { kin, leader: slot, series: slot });
             }
-            // The next metric's list.
-            loop {
-                let kin = match self.view.metric(at.kin) {
-                    None => lines.lead,
-                    Some(metric) if metric.next_kin() == lines.lead => return None,
-                    Some(metric) => metric.next_kin(),
-                };
-                at = Line { kin, leader: Slot::NONE, series: Slot::NONE };
-                let metric = self.view.metric(kin)?;
-                if !self.is_there(metric) {
-                    continue;
-                }
-                let mut all = self.view.series_from(self.view.first(metric));
-                let found = all.find(|(slot, s)| !s.is(Series::JOINED) && self.is_chosen(*slot));
-                if let Some((slot, _)) = found {
-                    return Some(Line { kin, leader: slot, series: slot });
-                }
-            }
+            kin = match self.view.metric(kin) {
+                None => lines.lead,
+                Some(metric) if metric.next_kin() == lines.lead => return None,
+                Some(metric) => metric.next_kin(),
+            };
+            let metric = self.view.metric(kin)?;
+            from = if self.is_there(metric) { self.view.first(metric) } else { Slot::NONE };
         }
     }
 

@@ -65,7 +65,7 @@ impl<'a> View<'a> {
 
     /// The value that lines of this label set said last.
     pub(crate) fn own_value(&self, series: &Series) -> u64 {
-        self.annex_of(series).map_or(series.value(), Series::own_value)
+        self.annex_of(series).map_or_else(|| series.value(), Series::own_value)
     }
 
     /// The row that follows on a page.

@@ -295,6 +295,16 @@ impl<'a> View<'a> {
         self.source(source.0).is_some_and(|s| s.gone)
     }
 
+    /// All sources, those that are gone too.
+    pub fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        (0..self.book.sources).map(|place| SourceId(Slot::of(place)))
+    }
+
+    /// The source of this name.
+    pub fn source_named(&self, name: &str) -> Option<SourceId> {
+        self.source_ids().find(|source| self.source_name(*source) == name)
+    }
+
     /// The name of a source.
     pub fn source_name(&self, source: SourceId) -> &'a str {
         self.source(source.0).map_or("", |s| s.name.str_of(self.lent.text))
