@@ -6,8 +6,10 @@
 //! Samples come back under the names and with the labels that they were sent with. Where more than one source is
 //! scraped, or a name is the bridge's own as well, each has a label `source` more; one that was sent is then
 //! `exported_source`. Families that OpenMetrics would not have side by side (a gauge `x` and a counter `x_total`) are
-//! there unknown ones, each called as its samples are; so are all of a name in any format where their types differ.
+//! there unknown ones, each called as its samples are; so are all of a name in any format where their types differ, and,
+//! in OpenMetrics, families whose samples break the rules of their type.
 
+mod legal;
 mod line;
 
 use crate::{
@@ -158,7 +160,7 @@ impl<'a> Scope<'a, '_> {
             return At::Metric { source: source.saturating_add(1), metric: Slot::NONE };
         };
         if row.is(Metric::LEADS)
-            && let Some((lines, at)) = self.lines(behind, row, (false, behind))
+            && let Some((lines, at)) = self.first_lines(behind, row)
         {
             return At::Head { source, lines, at };
         }
@@ -167,11 +169,11 @@ impl<'a> Scope<'a, '_> {
 
     /// What comes behind all lines under a head.
     fn after(&self, source: usize, lines: Lines) -> At {
-        let next = self.view.metric(lines.lead).and_then(|lead| {
-            let beside = is_beside(self.view.metric(lines.first)?);
+        let next = self.view.metric(lines.first).and_then(|first| {
+            let beside = is_beside(first);
             let behind = self.view.kin(lines.lead).skip_while(|(slot, _)| *slot != lines.first).nth(1);
             let behind = behind.map_or(Slot::NONE, |(slot, _)| slot);
-            self.lines(lines.lead, lead, (beside, behind))
+            self.lines(lines.lead, lines.by_name, (beside, behind))
         });
         match next {
             Some((lines, at)) => At::Head { source, lines, at },
@@ -179,11 +181,21 @@ impl<'a> Scope<'a, '_> {
         }
     }
 
+    /// The first of the heads of a ring that has a line.
+    fn first_lines(&self, lead: Slot, row: &Metric) -> Option<(Lines, Line)> {
+        if self.format != Format::OpenMetrics {
+            return self.lines(lead, row.is(Metric::HARD_CLASH), (false, lead));
+        }
+        let found = self.lines(lead, row.is(Metric::CLASH), (false, lead))?;
+        if found.0.by_name || self.is_legal(&found.0, found.1) {
+            return Some(found);
+        }
+        self.lines(lead, true, (false, lead))
+    }
+
     /// The next of the heads of a ring, from the metric in `from` on, that has a line: first those that have parts of
     /// several sorts, then what text has beside them.
-    fn lines(&self, lead: Slot, row: &Metric, (beside, from): (bool, Slot)) -> Option<(Lines, Line)> {
-        let clash = if self.format == Format::OpenMetrics { Metric::CLASH } else { Metric::HARD_CLASH };
-        let by_name = row.is(clash);
+    fn lines(&self, lead: Slot, by_name: bool, (beside, from): (bool, Slot)) -> Option<(Lines, Line)> {
         let labels = self.labels(lead);
         let begin = Line { kin: Slot::NONE, leader: Slot::NONE, series: Slot::NONE };
         let found = |beside: bool, from: Slot| {

@@ -9,6 +9,7 @@ use super::{
     record::{Metric, Pad, Series, Slot},
     storage::Full,
     text::Field,
+    view::View,
 };
 use crate::{
     exposition::{Label, LabelSet, Tail, number},
@@ -408,7 +409,7 @@ fn write_tail(tail: &Tail<'_>, put: Put<'_>) {
 }
 
 /// The label that tells samples of one group apart, where these have one.
-pub(super) fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
+fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
     match (metric.family(), metric.part()) {
         (Family::Histogram | Family::GaugeHistogram, Part::Bucket) => Some("le"),
         (Family::Summary, Part::Whole) => Some("quantile"),
@@ -435,6 +436,15 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
     let end = |text: &str, len: usize| text.len().checked_sub(len);
     let rests = (lower.get(end(lower, a_rest)?..)?, upper.get(end(upper, b_rest)?..)?);
     (rests.0 == rests.1).then_some((a, b))
+}
+
+impl View<'_> {
+    /// Whether two series of one family are of one group, which a page has side by side.
+    pub(crate) fn is_same_group(&self, a: &Series, b: &Series) -> bool {
+        let own =
+            |series: &Series| own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?));
+        same_labels((self.labels(a), own(a)), (self.labels(b), own(b)))
+    }
 }
 
 /// Whether two label sets are the same, each without its own label.
