@@ -12,8 +12,10 @@
 mod legal;
 mod line;
 
+pub use crate::exposition::Format;
+
 use crate::{
-    exposition::{Format, writer},
+    exposition::writer,
     mapping::{Family, Part},
     store::{Metric, Series, Slot, Ticket, View},
     wire::Writer,
