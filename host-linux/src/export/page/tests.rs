@@ -261,30 +261,23 @@ fn awkward() -> Catalog {
     ];
     let ends = [".", "_", ":"];
     let units = [Units::NONE, Units::COUNT, Units::KBYTE, Units::MILLISEC, Units::new(1, -1, 0, 1, 3, 0)];
-    let (mut rows, mut n) = (BTreeMap::new(), 0_usize);
-    for first in parts {
-        for second in parts {
-            for end in ends {
-                n += 1;
-                let units = units[n % units.len()];
-                let name = format!("{first}{end}{second}");
-                let row = match n % 7 {
-                    0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
-                    1 | 2 => metric(&name, Type::I64, COUNTER, units, &[("i=\"1\"", Value::I64(i64::MIN))]),
-                    3 => metric(
-                        &name,
-                        Type::U64,
-                        COUNTER,
-                        units,
-                        &[("i=\"\"", Value::U64(7)), ("i=\"2\"", Value::U64(8))],
-                    ),
-                    4 => metric(&name, Type::DOUBLE, INSTANT, units, &[("", Value::F64(f64::NEG_INFINITY))]),
-                    5 => metric(&name, Type::U64, COUNTER, units, &[("", Value::U64(9))]),
-                    _ => metric(&name, Type::FLOAT, INSTANT, units, &[("", Value::F32(0.1))]),
-                };
-                rows.insert(name, row);
+    let names = parts.iter().flat_map(|first| {
+        parts.iter().flat_map(move |second| ends.map(|end| format!("{first}{end}{second}")))
+    });
+    let mut rows = BTreeMap::new();
+    for ((n, name), units) in names.enumerate().zip(units.into_iter().cycle()) {
+        let row = match n % 7 {
+            0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
+            1 | 2 => metric(&name, Type::I64, COUNTER, units, &[("i=\"1\"", Value::I64(i64::MIN))]),
+            3 => {
+                let values = [("i=\"\"", Value::U64(7)), ("i=\"2\"", Value::U64(8))];
+                metric(&name, Type::U64, COUNTER, units, &values)
             }
-        }
+            4 => metric(&name, Type::DOUBLE, INSTANT, units, &[("", Value::F64(f64::NEG_INFINITY))]),
+            5 => metric(&name, Type::U64, COUNTER, units, &[("", Value::U64(9))]),
+            _ => metric(&name, Type::FLOAT, INSTANT, units, &[("", Value::F32(0.1))]),
+        };
+        rows.insert(name, row);
     }
     catalog(rows.into_values().collect())
 }
