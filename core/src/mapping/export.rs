@@ -5,7 +5,7 @@
 //! | `disk.dev.read`, a counter in count | `disk_dev_read` | `disk_dev_read_total` |
 //! | `mem.util.used`, instant in Kbyte | `mem_util_used` | `mem_util_used_bytes` |
 //! | `kernel.all.cpu.user`, a counter in millisec | `kernel_all_cpu_user` | `kernel_all_cpu_user_seconds_total` |
-//! | values | as they are | in base units ([`base`](super::base)) |
+//! | values | as they are | in base units ([`base`]) |
 //! | a counter in OpenMetrics | `unknown`, so that its name stays | `counter` |
 //!
 //! `Pcp` is as pmproxy has it: a `.` becomes `_`, and so does any other character that a name cannot have.

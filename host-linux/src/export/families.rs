@@ -21,7 +21,8 @@ pub(super) struct Families {
     naming: Naming,
     /// Of each metric by its place in the catalogue, where it can be shown.
     all: Vec<Option<Family>>,
-    heads: [Option<Heads>; Format::ALL.len()],
+    /// Of text, whose names need no quotes in any version, and of OpenMetrics.
+    heads: [Option<Heads>; 2],
 }
 
 /// A metric on a page.
@@ -69,7 +70,7 @@ impl Families {
             }
         }
         all.iter_mut().flatten().for_each(|family| family.settle(&mut names));
-        Self { naming, all, heads: [const { None }; Format::ALL.len()] }
+        Self { naming, all, heads: [None, None] }
     }
 
     /// Makes the heads for a format, where they are not there.
@@ -216,8 +217,11 @@ const fn suffix(naming: Naming, kind: Kind) -> &'static str {
     }
 }
 
-fn place(format: Format) -> usize {
-    Format::ALL.iter().position(|other| *other == format).unwrap_or_default()
+const fn place(format: Format) -> usize {
+    match format {
+        Format::Text004 | Format::Text100 => 0,
+        Format::OpenMetrics => 1,
+    }
 }
 
 /// How often a name that is taken is marked anew.
