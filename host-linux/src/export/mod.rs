@@ -3,9 +3,9 @@
 
 mod address;
 mod catalog;
-#[cfg(test)]
-mod drive;
 mod gather;
 mod labels;
 mod pmcd;
 mod selection;
+#[cfg(test)]
+mod tests;
