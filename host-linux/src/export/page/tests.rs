@@ -14,7 +14,7 @@ type Row = (Metric, Vec<Series>);
 fn metric(name: &str, kind: Type, semantics: Semantics, units: Units, values: &[(&str, Value)]) -> Row {
     let pmid = Pmid::new(60, 2, 0).unwrap();
     let indom = if values.len() == 1 { InDom::NULL } else { InDom::new(60, 2).unwrap() };
-    let mut metric = Metric::new(name);
+    let mut metric = Metric::new(&name.into());
     metric.desc = Some(Desc { pmid, kind, indom, semantics, units });
     metric.oneline = format!("help \"of\" {name}").into();
     let series = values.iter().zip(0..).map(|((labels, value), inst)| Series {
