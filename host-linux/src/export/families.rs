@@ -14,6 +14,7 @@ use pmbridge_core::mapping::export::{self, Naming};
 use pmbridge_core::pcp::{Desc, Units};
 
 use super::catalog::{Catalog, Metric};
+use super::own;
 
 /// The families of a catalogue.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ struct Heads {
 
 impl Families {
     pub(super) fn new(naming: Naming, catalog: &Catalog) -> Self {
-        let mut names = Names::default();
+        let mut names = Names(own::names().collect());
         let metrics = catalog.metrics();
         let mut all: Vec<Option<Family>> = Vec::new();
         all.resize_with(metrics.len(), || None);
@@ -172,7 +173,7 @@ impl Family {
 }
 
 /// The names that are taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Names(HashSet<String>);
 
 impl Names {

@@ -6,6 +6,7 @@ mod catalog;
 mod families;
 mod gather;
 mod labels;
+mod own;
 mod page;
 mod pmcd;
 mod selection;

@@ -3,6 +3,8 @@
 //! Whatever stays the same from one page to the next is kept as text: the heads and names of families, and the labels
 //! of series. So a page is made of copies, and of numbers.
 
+use std::time::Duration;
+
 use pmbridge_core::exposition::writer::{self, Kind, escape_label};
 use pmbridge_core::exposition::{Format, LabelSet};
 use pmbridge_core::mapping::export::Naming;
@@ -10,6 +12,7 @@ use pmbridge_core::time::Timestamp;
 
 use super::catalog::{Catalog, Metric, Series, Value};
 use super::families::{Families, Family};
+use super::own::{self, Tally};
 
 /// What a request says about its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,6 +27,15 @@ pub(crate) struct Ask {
     pub(crate) info: bool,
 }
 
+/// How the values of a page came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Scrape {
+    /// When they were true.
+    pub(crate) time: Timestamp,
+    /// How long it took to get them.
+    pub(crate) took: Duration,
+}
+
 /// Makes the pages of one catalogue, and keeps what is the same in all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
@@ -32,13 +44,14 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Appends the page of the metrics at these places of the catalogue, which are in order and come once.
+    /// Appends the page of the metrics at these places of the catalogue, which are in order and come once, and what it
+    /// says of itself.
     pub(crate) fn render(
         &mut self,
         catalog: &Catalog,
         metrics: &[usize],
         ask: Ask,
-        time: Timestamp,
+        scrape: Scrape,
         out: &mut Vec<u8>,
     ) {
         if self.epoch != catalog.epoch() {
@@ -48,14 +61,19 @@ impl Pages {
         let slot = if ask.naming == Naming::Pcp { pcp } else { prometheus };
         let families = slot.get_or_insert_with(|| Families::new(ask.naming, catalog));
         families.prepare(ask.format, catalog.metrics());
-        let tail = tail(ask, time);
+        let tail = tail(ask, scrape.time);
+        let mut tally = Tally { took: scrape.took, ..Tally::default() };
         for &place in metrics {
             let Some(metric) = catalog.metrics().get(place) else { continue };
+            tally.failed = tally.failed.saturating_add(usize::from(metric.status.is_some()));
             let Some((family, head)) = families.of(ask.format, place) else { continue };
             if ask.info || family.kind != Kind::Info {
-                render_family(family, head, metric, catalog.series(place), ask.format, &tail, out);
+                let series = catalog.series(place);
+                let shown = render_family(family, head, metric, series, ask.format, &tail, out);
+                tally.series = tally.series.saturating_add(shown);
             }
         }
+        own::render(catalog, ask.format, tally, out);
         writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
     }
 }
@@ -71,6 +89,7 @@ fn tail(ask: Ask, time: Timestamp) -> Vec<u8> {
     tail
 }
 
+/// Appends a family; how many series that were.
 fn render_family(
     family: &Family,
     head: &[u8],
@@ -79,17 +98,19 @@ fn render_family(
     format: Format,
     tail: &[u8],
     out: &mut Vec<u8>,
-) {
+) -> usize {
     let mut shown = series.iter().filter(|series| is_shown(family, &series.value)).peekable();
     if shown.peek().is_none() {
-        return;
+        return 0;
     }
     if family.is_strict(format) && !series.iter().all(|series| may_count(&series.value)) {
         family.doubtful_head(metric, out);
     } else {
         out.extend_from_slice(head);
     }
+    let mut count = 0_usize;
     for series in shown {
+        count = count.saturating_add(1);
         out.extend_from_slice(family.sample.as_bytes());
         if let Value::Text(text) = &series.value {
             info(&series.labels, text, out);
@@ -104,6 +125,7 @@ fn render_family(
         }
         out.extend_from_slice(tail);
     }
+    count
 }
 
 /// Whether a value is one of its family's sort.
