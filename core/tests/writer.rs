@@ -95,6 +95,11 @@ fn samples_are_as_each_format_has_them() {
         (OpenMetrics, ("a.b", ""), r#""l.m"="1""#, bare, "a_b{l_m=\"1\"} 1.5\n"),
         (OpenMetrics, ("x", ""), r#""l.m"="1",l_m="2","l-m"="3""#, bare, "x{l_m=\"2\"} 1.5\n"),
         (OpenMetrics, ("x", ""), r#""l.m"="1","l-m"="3""#, bare, "x{l_m=\"1\"} 1.5\n"),
+        (Text004, ("x", ""), r#"a="1",b="2","#, bare, "x{a=\"1\",b=\"2\"} 1.5\n"),
+        (Text004, ("x", ""), r#"_a="",b="\n\\",c="}""#, bare, "x{_a=\"\",b=\"\\n\\\\\",c=\"}\"} 1.5\n"),
+        (Text004, ("x", ""), "a=\"1\n2\"", bare, "x{a=\"1\\n2\"} 1.5\n"),
+        (Text004, ("x", ""), r#"a="1"}"#, bare, "x{a=\"1\"} 1.5\n"),
+        (Text100, ("a.b", ""), r#"a="1""#, bare, "{\"a.b\",a=\"1\"} 1.5\n"),
         (Text004, ("x", ""), r#"a="x\y""#, bare, "x{a=\"x\\\\y\"} 1.5\n"),
     ] {
         assert_eq!(sample(format, name, labels, rest), want, "{format:?}");

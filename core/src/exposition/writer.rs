@@ -16,7 +16,7 @@
 //! Names and label sets are given as the parser gives them, so with their escapes; a name that needs no quotes has none.
 //! Rules between lines are the caller's: one head for each family, in front of all of its samples.
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::{Exemplar, Format, LabelSet, Name, Pieces, Put, value};
 use crate::time::Timestamp;
@@ -194,6 +194,11 @@ pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, pu
     } else {
         remark_name(format, name, suffix, put);
     }
+    if is_as_written(labels.as_str().as_bytes()) {
+        put(between);
+        put(labels.as_str().as_bytes());
+        return put(b"}");
+    }
     for label in labels {
         let raw = label.name.raw();
         if !is_label_name(raw) && format != Format::Text100 && is_taken(labels, label.name) {
@@ -313,6 +318,31 @@ fn underscored<'a>(raw: &'a str, also: &'a [u8]) -> impl Iterator<Item = u8> + u
         Ok(byte) if byte.is_ascii_digit() && n > 0 => byte,
         _ => b'_',
     })
+}
+
+/// Whether labels are spelled as they would be written in any format, as most are: then they are copied.
+fn is_as_written(labels: &[u8]) -> bool {
+    if memchr(b'\n', labels).is_some() {
+        return false;
+    }
+    let mut rest = labels;
+    loop {
+        let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let is_name = name > 0 && !rest.first().is_some_and(u8::is_ascii_digit);
+        let Some(value) = rest.get(name..).and_then(|rest| rest.strip_prefix(b"=\"")) else { return false };
+        rest = value;
+        while let Some(escape) = memchr2(b'"', b'\\', rest).and_then(|at| rest.get(at..))
+            && let [b'\\', b'\\' | b'"' | b'n', after @ ..] = escape
+        {
+            rest = after;
+        }
+        let end = memchr2(b'"', b'\\', rest).and_then(|at| rest.get(at..));
+        match end {
+            Some([b'"']) => return is_name,
+            Some([b'"', b',', after @ ..]) if is_name => rest = after,
+            _ => return false,
+        }
+    }
 }
 
 /// Whether a name that can stand in quotes alone would be that of another label without them; of two such the first is
