@@ -2,7 +2,8 @@
 //!
 //! A name is one metric's, in every format: none is also the name of another family, or of a sample of one, which
 //! OpenMetrics forbids. Numbers come before strings, and otherwise the first in order of PCP names has the name that
-//! several come to; the rule for the others is in [`export`].
+//! several come to; the rule for the others is in [`export`]. Under Prometheus' naming a metric takes a name once it is
+//! known what it is, which makes the name; under PCP's at once.
 
 use std::collections::HashSet;
 use std::ops::Range;
