@@ -6,17 +6,21 @@
 //! depends on the metric: [`number`] reads it.
 //!
 //! [`Parser`] finds the lines in a window; [`line()`] reads one; [`tail`] reads what follows a series that
-//! is known by its bytes.
+//! is known by its bytes. [`writer`] is the way back.
 
 mod error;
 mod grammar;
 mod labels;
 pub mod number;
 mod parser;
+pub mod writer;
 
 pub use error::{Error, ErrorKind};
 pub use labels::{Escaped, Label, LabelSet, Labels, MAX_LABELS, Name, Pieces};
 pub use parser::Parser;
+
+/// Where the pieces of a text go, in order.
+pub type Put<'p> = &'p mut dyn FnMut(&[u8]);
 
 /// What one line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

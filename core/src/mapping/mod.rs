@@ -8,19 +8,19 @@ pub mod compat;
 pub mod family;
 pub mod help;
 pub mod instance;
+mod json;
 pub mod kind;
+pub mod label;
 pub mod name;
 pub mod pcpline;
 pub mod rules;
 pub mod unit;
 
+pub use crate::exposition::Put;
 pub use compat::Compat;
 pub use family::Family;
 pub use pcpline::PcpLine;
 pub use rules::{Fate, Plain, Rules};
-
-/// Where the pieces of a text go, in order.
-pub type Put<'p> = &'p mut dyn FnMut(&[u8]);
 
 /// Whether one of the `_`-separated pieces of a name is this word.
 fn has_piece(name: &str, word: &str) -> bool {

@@ -17,6 +17,7 @@
 
 pub mod agent;
 mod answer;
+pub mod client;
 pub mod collector;
 pub mod document;
 pub mod exporter;

@@ -11,13 +11,14 @@ use core::hint::black_box;
 use pmbridge_core::exposition::{self, Parser, number};
 use pmbridge_core::http::{request::Get, response::location};
 use pmbridge_core::mapping::Plain;
-use pmbridge_core::pcp::{Semantics, Type, Units};
+use pmbridge_core::pcp::{InDom, Pmid, Semantics, Type, Units};
 use pmbridge_core::pdu::{
     self, Kind, attr, creds, desc, error, fetch, instance, label, pmns, profile, result, text,
 };
 use pmbridge_core::role::{
     Context, Role,
     agent::{Agent, Settings},
+    client::{self, Answer, Ask, Client, Inquirer, OutOfStep},
     collector::Collector,
     document::Document,
     scraper::Scraper,
@@ -45,6 +46,7 @@ extern "C" fn _start() -> ! {
         every_pdu(black_box(&input), black_box(&mut output));
         every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
+        every_question(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]
         black_box(input[black_box(input.len())]);
     }
@@ -107,6 +109,70 @@ fn every_line(input: &[u8], output: &mut [u8]) {
     }
 }
 
+/// Asks whatever the compiler knows nothing of.
+struct Anyone<'a>(Ask<'a>);
+
+impl Inquirer for Anyone<'_> {
+    fn ask(&mut self) -> Option<Ask<'_>> {
+        black_box(Some(self.0))
+    }
+
+    fn asked(&mut self) {
+        black_box(&mut self.0);
+    }
+
+    fn answer(&mut self, answer: Answer<'_>) -> Result<(), OutOfStep> {
+        match answer {
+            Answer::Names(names) => names.iter().for_each(|name| _ = black_box(name)),
+            Answer::Ids(pmids) => pmids.iter().for_each(|pmid| _ = black_box(pmid)),
+            Answer::Instances(instances) => instances.iter().for_each(|instance| _ = black_box(instance)),
+            Answer::Labels(labels) => labels.iter().for_each(|set| _ = black_box((set.inst(), set.json()))),
+            Answer::Results(results) => {
+                for set in results.iter() {
+                    for value in set.values() {
+                        black_box(
+                            results.block(value.word).map(|block| (block.long(), block.word(), block.text())),
+                        );
+                    }
+                }
+                black_box(results.time());
+            }
+            other => _ = black_box(other),
+        }
+        black_box(Ok(()))
+    }
+}
+
+/// A client that asks, and takes whatever comes for answers.
+fn every_question(input: &[u8], output: &mut [u8]) {
+    let text = core::str::from_utf8(input).unwrap_or_default();
+    let pmid = Pmid::from_bits(black_box(3));
+    let pmids = [pmid; 3];
+    let settings = client::Settings {
+        pid: black_box(1),
+        patience: Duration::from_millis(black_box(2000)),
+        max_answer: black_box(1 << 20),
+    };
+    let mut client = Client::new(settings);
+    let (level, ident) = (black_box(1), black_box(1));
+    let asks = [
+        Ask::Traverse { name: text },
+        Ask::Children { name: text },
+        Ask::Ids { names: text },
+        Ask::Descs { pmids: &pmids },
+        Ask::Oneline { pmid },
+        Ask::Instances { indom: InDom::from_bits(black_box(3)) },
+        Ask::Labels { level, ident },
+        Ask::Fetch { pmids: &pmids },
+    ];
+    for ask in asks {
+        let mut anyone = Anyone(black_box(ask));
+        let now = Instant::from_millis(black_box(1));
+        let _ = black_box(client.step(&mut anyone, black_box(input), black_box(output), now));
+        black_box((client.deadline(), client.is_ready(), client.is_busy(), client.features()));
+    }
+}
+
 type Memory = Fixed<4, 16, 64, 16, 256, 4096>;
 
 /// What a host publishes itself.
@@ -124,7 +190,8 @@ fn publish(store: &mut Store<Memory>, own: SourceId, text: &str) {
     };
     if let Ok(metric) = store.declare(own, &declaration) {
         let _ = black_box(store.publish(metric, Instance::named(text), Published::Bits(black_box(1))));
-        let _ = black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
+        let _ =
+            black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
         store.withdraw(metric, black_box(1));
     }
 }
@@ -137,7 +204,8 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     let mut store = Store::new(Memory::new(), black_box(144), black_box(1));
     let text = core::str::from_utf8(black_box(input)).unwrap_or_default();
     let _ = black_box((store.set_root(text), store.set_context(text)));
-    let (Ok(source), Ok(own)) = (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
+    let (Ok(source), Ok(own)) =
+        (store.add_source(text, text, Some(1)), store.add_source(text, text, Some(black_box(2))))
     else {
         return;
     };
@@ -146,11 +214,8 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     store.begin(own);
     store.published(own);
     let _ = black_box((store.stored(), store.set_labels(source, text)));
-    let mut agent = Agent::<256>::new(Settings {
-        pid: black_box(1),
-        announces_ready: black_box(true),
-        patience,
-    });
+    let mut agent =
+        Agent::<256>::new(Settings { pid: black_box(1), announces_ready: black_box(true), patience });
     let mut collector = Collector::<256, 2>::new(patience);
     let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160], Plain), black_box(1000));
     let mut document = Document::new(source, [0_u8; 160], Plain);

@@ -1,0 +1,280 @@
+//! The labels of a series are those of all levels, as one flat set: an inner level wins by name.
+//!
+//! | in PCP | in the exposition |
+//! |---|---|
+//! | text | the text |
+//! | number, `true`, `false`, `null`, list | its JSON text |
+//! | object | its values, their names put behind its own: `a_b` |
+//! | a name with other characters than letters, digits and `_` | `_` for each of them |
+//! | a name that begins with a digit, or is empty | `_` in front |
+//! | a name that begins with `__`, which are Prometheus' own | one `_` less until it does not |
+//!
+//! Where that makes one name of two, the later one wins, as an inner one does.
+
+use core::{cmp::Ordering, mem};
+
+use super::{
+    Put,
+    json::{self, Path},
+};
+use crate::exposition::writer::escape_label;
+
+/// Writes the labels of some sets, outermost first, as they stand between a sample's braces: by name, each name once.
+///
+/// Each set is one JSON object, or empty; one that is neither has no labels. `more` are names and plain values that hold
+/// where no set has the name.
+pub fn merge(sets: &[&[u8]], more: &[(&str, &[u8])], put: Put<'_>) {
+    let mut before: Option<Found<'_>> = None;
+    loop {
+        let row = next(sets, more, before.as_ref());
+        for found in row.iter().flatten() {
+            put(if before.is_some() { b"," } else { b"" });
+            found.write(put);
+            before = Some(*found);
+        }
+        if row.iter().any(Option::is_none) {
+            return;
+        }
+    }
+}
+
+/// How many labels one look at the sets finds. Few series have more.
+const ROW: usize = 16;
+
+type Row<'a> = [Option<Found<'a>>; ROW];
+
+/// The labels whose names come next after `before`, in order.
+fn next<'a>(sets: &[&'a [u8]], more: &[(&'a str, &'a [u8])], before: Option<&Found<'a>>) -> Row<'a> {
+    let mut row = Row::default();
+    for (name, value) in more {
+        offer(&mut row, Found::new(Path::new(name.as_bytes()), Value::Plain(value)), before);
+    }
+    for set in sets {
+        // It is known whether a text is an object when its end is reached.
+        if json::values(set, &mut |_, _| {}).is_some() {
+            let _ = json::values(set, &mut |path, raw| {
+                offer(&mut row, Found::new(*path, Value::Json(raw)), before);
+            });
+        }
+    }
+    row
+}
+
+/// Puts a label in its place in the row, and what it pushes out of the row is for the next.
+fn offer<'a>(row: &mut Row<'a>, mut found: Found<'a>, before: Option<&Found<'a>>) {
+    if before.is_some_and(|before| found.by_name(before).is_le()) {
+        return;
+    }
+    let mut is_placed = false;
+    for slot in row {
+        let Some(there) = slot else {
+            *slot = Some(found);
+            return;
+        };
+        match if is_placed { Ordering::Less } else { found.by_name(there) } {
+            Ordering::Greater => {}
+            Ordering::Equal => {
+                *there = found;
+                return;
+            }
+            Ordering::Less => {
+                mem::swap(there, &mut found);
+                is_placed = true;
+            }
+        }
+    }
+}
+
+/// A label of some set.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    path: Path<'a>,
+    /// The name, where it can stay as it is.
+    plain: Option<&'a [u8]>,
+    value: Value<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Json(&'a [u8]),
+    Plain(&'a [u8]),
+}
+
+impl<'a> Found<'a> {
+    fn new(path: Path<'a>, value: Value<'a>) -> Self {
+        let mut names = path.names();
+        let plain = match (names.next(), names.next()) {
+            (Some(name), None) if is_plain(name) => Some(name),
+            _ => None,
+        };
+        Self { path, plain, value }
+    }
+
+    fn by_name(&self, other: &Self) -> Ordering {
+        match (self.plain, other.plain) {
+            (Some(name), Some(other)) => name.cmp(other),
+            _ => legal(&self.path).cmp(legal(&other.path)),
+        }
+    }
+
+    fn write(&self, put: Put<'_>) {
+        match self.plain {
+            Some(name) => put(name),
+            None => legal(&self.path).for_each(|byte| put(&[byte])),
+        }
+        put(b"=\"");
+        match self.value {
+            Value::Json(raw) => json::meaning(raw, &mut |piece| escape_label(piece, put)),
+            Value::Plain(text) => escape_label(text, put),
+        }
+        put(b"\"");
+    }
+}
+
+/// The name that a path makes.
+fn legal(path: &Path<'_>) -> impl Iterator<Item = u8> {
+    let joined = path.names().enumerate().flat_map(|(n, name)| {
+        let between = (n > 0).then_some(b'_');
+        // Of a character of several bytes the first counts.
+        between.into_iter().chain(name.iter().copied().filter(|byte| !(0x80..0xc0).contains(byte)))
+    });
+    let mut bytes = joined.map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'_' }).peekable();
+    let mut has_mark = false;
+    while bytes.next_if_eq(&b'_').is_some() {
+        has_mark = true;
+    }
+    let needs_mark = has_mark || bytes.peek().is_none_or(u8::is_ascii_digit);
+    needs_mark.then_some(b'_').into_iter().chain(bytes)
+}
+
+fn is_plain(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::exposition::{Line, line};
+    use std::{format, string::String, vec::Vec};
+
+    fn merged(sets: &[&str], more: &[(&str, &str)]) -> String {
+        let sets: Vec<&[u8]> = sets.iter().map(|set| set.as_bytes()).collect();
+        let more: Vec<(&str, &[u8])> = more.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let mut out = Vec::new();
+        merge(&sets, &more, &mut |piece| out.extend_from_slice(piece));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_inner_level_wins_and_names_are_in_order() {
+        for (sets, want) in [
+            (&[][..], ""),
+            (&["", "{}"], ""),
+            (&[r#"{"b":"1","a":"2"}"#], r#"a="2",b="1""#),
+            (&[r#"{"a":"out","b":"x"}"#, r#"{"c":"3"}"#, r#"{"a":"in"}"#], r#"a="in",b="x",c="3""#),
+            (&[r#"{"a":"1","a":"2"}"#], r#"a="2""#),
+            (&[r#"{"a":1,"b":true,"c":null,"d":2.50}"#], r#"a="1",b="true",c="null",d="2.50""#),
+            (&[r#"{"a":[1,"x"]}"#], r#"a="[1,\"x\"]""#),
+            (&[r#"{"a":{"b":{"c":"x"},"d":1}}"#], r#"a_b_c="x",a_d="1""#),
+            (&[r#"{"a_b":"flat"}"#, r#"{"a":{"b":"deep"}}"#], r#"a_b="deep""#),
+            (&[r#"{"a":{"b":"deep"}}"#, r#"{"a_b":"flat"}"#], r#"a_b="flat""#),
+            (&[r#"{"a":"say \"hi\"\n\\ caf\u00e9 ü"}"#], r#"a="say \"hi\"\n\\ café ü""#),
+            (&[r#"{"a":""}"#], r#"a="""#),
+        ] {
+            assert_eq!(merged(sets, &[]), want, "{sets:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_set_costs_that_set() {
+        let (good, bad) = (r#"{"a":"1","b":"2"}"#, r#"{"a":"3","c":"4""#);
+        assert_eq!(merged(&[good, bad], &[]), r#"a="1",b="2""#);
+        assert_eq!(merged(&[bad, good], &[("i", "x")]), r#"a="1",b="2",i="x""#);
+    }
+
+    #[test]
+    fn what_more_there_is_holds_where_it_is_missing() {
+        let more = [("instname", "cpu \"0\"\n"), ("instid", "7")];
+        assert_eq!(merged(&[], &more), r#"instid="7",instname="cpu \"0\"\n""#);
+        let set = r#"{"instname":"own","z":"1"}"#;
+        assert_eq!(merged(&[set], &more), r#"instid="7",instname="own",z="1""#);
+        assert_eq!(merged(&[], &[("instname", "")]), r#"instname="""#);
+        let mut out = Vec::new();
+        merge(&[], &[("instname", b"caf\xe9")], &mut |piece| out.extend_from_slice(piece));
+        assert_eq!(out, "instname=\"caf\u{fffd}\"".as_bytes());
+    }
+
+    #[test]
+    fn names_become_legal_and_no_two_are_alike() {
+        for (name, want) in [
+            ("a.b-c", "a_b_c"),
+            ("9to5", "_9to5"),
+            ("", "_"),
+            ("_x", "_x"),
+            ("__name__", "_name__"),
+            ("größe", "gr__e"),
+            ("a:b", "a_b"),
+        ] {
+            assert_eq!(merged(&[&format!(r#"{{"{name}":1}}"#)], &[]), format!(r#"{want}="1""#));
+        }
+        assert_eq!(merged(&[r#"{"a.b":1,"a-b":2}"#, r#"{"a":{"b":3}}"#], &[]), r#"a_b="3""#);
+    }
+
+    #[test]
+    fn many_labels_are_all_there_in_order() {
+        for n in [15, 16, 17, 31, 32, 33, 254] {
+            let member = |i: usize| format!(r#""l{i:03}":"{i}""#);
+            let backwards: Vec<String> = (0..n).rev().map(member).collect();
+            let set = format!("{{{}}}", backwards.join(","));
+            let out = merged(&[&set, r#"{"l007":"in"}"#], &[("l003", "never")]);
+            let want: Vec<String> = (0..n)
+                .map(|i| if i == 7 { r#"l007="in""#.into() } else { format!(r#"l{i:03}="{i}""#) })
+                .collect();
+            assert_eq!(out, want.join(","), "{n}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_make_a_set_that_can_be_read() {
+        let alphabet = [
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            "\\",
+            ":",
+            ",",
+            "a",
+            "b",
+            "_",
+            "1",
+            "\n",
+            " ",
+            "\"a\":",
+            "\"b\":1",
+            "\\u0022",
+            "\\ud83d",
+            "ü",
+            "{\"a\":\"",
+            "\"}",
+            "true",
+            "\t",
+        ];
+        let mut dice = 1_u64;
+        for _ in 0..20_000 {
+            let mut set = String::from("{\"x\":\"");
+            for _ in 0..12 {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                set.push_str(alphabet[usize::try_from(dice % 23).unwrap()]);
+            }
+            set.push_str("\"}");
+            let text = format!("m{{{}}} 1", merged(&[&set], &[("instid", "1")]));
+            assert!(matches!(line(text.as_bytes()), Ok(Line::Sample(_))), "{set} became {text}");
+        }
+    }
+}
