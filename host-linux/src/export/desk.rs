@@ -6,19 +6,19 @@ use std::io;
 use std::rc::Rc;
 
 use mio::{Registry, Token};
-use pmbridge_core::exposition::Format;
+use pmbridge_core::exposition::{Format, writer};
 use pmbridge_core::http::server::{Request, pairs};
 use pmbridge_core::time::{Duration, Instant};
 
 use super::TARGETS;
-use super::own::Own;
-use super::page::{Look, Renderer};
+use super::own::{self, Facts, Scrapes};
+use super::page::{self, Ask};
 use super::pmcd::{Address, Ended, Pmcd};
 use super::query::{Defaults, Query};
 use super::selection::{Matching, Selection};
 use crate::flags;
 use crate::log::Log;
-use crate::web::{Document, Pages, Reply, Web, decoded};
+use crate::web::{self, Document, Pages, Reply, Web, decoded};
 
 /// Who waits for what, and the pmcds that are asked.
 pub(super) struct Desk {
@@ -32,7 +32,8 @@ pub(super) struct Desk {
     next: u64,
     /// What queries meant, so that a scraper's is read once.
     asked: HashMap<String, Rc<Asked>>,
-    own: Own,
+    /// Pages end with the exporter's own metrics.
+    tells_own: bool,
 }
 
 /// A pmcd, and what is remembered of its pages.
@@ -40,20 +41,25 @@ struct Target {
     /// As it is spelt in `--pmcd` or `--allow-target`.
     spelt: String,
     pmcd: Pmcd,
-    renderer: Renderer,
+    pages: page::Pages,
+    scrapes: Scrapes,
+    /// Bytes of the last page: the next is about as long.
+    typical: usize,
 }
 
 /// What a query means.
 struct Asked {
     query: Query,
-    selection: Rc<Selection>,
+    /// `None` where nothing of what is asked for is exported.
+    selection: Option<Rc<Selection>>,
 }
 
 /// A request that waits.
 struct Wait {
     target: usize,
     ticket: u64,
-    look: Look,
+    ask: Ask,
+    since: Instant,
     outcome: Option<Reply>,
 }
 
@@ -69,7 +75,7 @@ impl Desk {
             waits: HashMap::new(),
             next: 0,
             asked: HashMap::new(),
-            own: Own::default(),
+            tells_own: options.own,
         };
         let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         for target in &options.targets {
@@ -111,7 +117,7 @@ impl Desk {
             while let Some(target) = self.targets.get_mut(place)
                 && let Some(ended) = target.pmcd.pump(now, log)
             {
-                self.settle(place, &ended, web);
+                self.settle(place, &ended, web, now);
                 stirred = true;
             }
         }
@@ -136,11 +142,11 @@ impl Desk {
             target_is_host: !self.options.targets.is_empty(),
         };
         let mut read = Query::read(decoded.into_iter(), defaults)?;
-        read.keep_within(&self.options.names);
+        let is_exported = read.keep_within(&self.options.names);
         let own = self.options.filters.iter().map(|filter| (Matching::Glob, filter.clone()));
         let patterns = own.chain(read.filters.iter().map(|filter| (read.matching, filter.clone()))).collect();
-        let selection = Rc::new(Selection::new(core::mem::take(&mut read.names), patterns)?);
-        let asked = Rc::new(Asked { query: read, selection });
+        let selection = Selection::new(core::mem::take(&mut read.names), patterns)?;
+        let asked = Rc::new(Asked { query: read, selection: is_exported.then(|| Rc::new(selection)) });
         // Whoever makes up queries shall not fill our memory with them.
         if self.asked.len() >= REMEMBERED {
             self.asked.clear();
@@ -168,7 +174,7 @@ impl Desk {
         let token = Token(TARGETS.saturating_add(place));
         let registry = self.registry.try_clone().map_err(|error| error.to_string())?;
         let pmcd = Pmcd::new(registry, token, address, self.timeout);
-        self.targets.push(Target { spelt: spelt.to_owned(), pmcd, renderer: Renderer::default(), scrapes: Scrapes::default() });
+        self.targets.push(Target { spelt: spelt.to_owned(), pmcd, pages: page::Pages::default(), scrapes: Scrapes::default(), typical: 0 });
         Ok(place)
     }
 
@@ -180,7 +186,7 @@ impl Desk {
         };
         let place = self.target(asked.query.host.as_deref())?;
         let Some(target) = self.targets.get_mut(place) else { return Err(Reply::Refused(503, "gone".into())) };
-        let look = Look {
+        let ask = Ask {
             format: Format::negotiate(request.field("accept")),
             naming: asked.query.naming,
             times: asked.query.times,
@@ -189,7 +195,91 @@ impl Desk {
         let ticket = target.pmcd.want(Rc::clone(selection), now);
         let wait = self.next;
         self.next = self.next.wrapping_add(1);
-        self.waits.insert(wait, Wait { target: place, ticket, look, since: now, outcome: None });
+        self.waits.insert(wait, Wait { target: place, ticket, ask, since: now, outcome: None });
         Ok(wait)
     }
 }
+
+impl Desk {
+    /// Tells all who wait for a scrape how it ended: each way to see it is made into a page once.
+    fn settle(&mut self, place: usize, ended: &Ended, web: &Web, now: Instant) {
+        let Some(target) = self.targets.get_mut(place) else { return };
+        let count = if ended.result.is_ok() { &mut target.scrapes.whole } else { &mut target.scrapes.failed };
+        *count = count.saturating_add(1);
+        let mut made: Vec<(Ask, Reply)> = Vec::new();
+        let is_meant = |wait: &Wait| wait.target == place && ended.tickets.contains(&wait.ticket);
+        for wait in self.waits.values_mut().filter(|wait| is_meant(wait)) {
+            let known = made.iter().find(|(ask, _)| *ask == wait.ask).map(|(_, reply)| reply.clone());
+            let reply = known.unwrap_or_else(|| {
+                let took = now.saturating_since(wait.since);
+                let reply = target.reply(ended, wait.ask, self.tells_own.then(|| web.stats()), took);
+                made.push((wait.ask, reply.clone()));
+                reply
+            });
+            wait.outcome = Some(reply);
+        }
+    }
+}
+
+impl Target {
+    /// What who asks like this gets of a scrape.
+    fn reply(&mut self, ended: &Ended, ask: Ask, web: Option<web::Stats>, took: Duration) -> Reply {
+        let time = match &ended.result {
+            Ok(time) => *time,
+            Err(why) => return Reply::Refused(503, format!("{}: {why}", self.spelt)),
+        };
+        if ended.metrics.is_empty() && !ended.selection.names().is_empty() {
+            return Reply::Refused(404, "pmcd has no metrics of these names".into());
+        }
+        let mut page = Vec::with_capacity(self.typical.saturating_add(self.typical / 8));
+        let catalog = self.pmcd.catalog();
+        self.pages.render(catalog, &ended.metrics, ask, time, &mut page);
+        if let Some(web) = web {
+            let facts = Facts {
+                catalog,
+                web,
+                reconnects: self.pmcd.reconnects(),
+                scrapes: self.scrapes,
+                took: std::time::Duration::from_millis(took.millis()),
+                metrics: ended.metrics.len(),
+                series: ended.metrics.iter().map(|metric| catalog.series(*metric).len()).sum(),
+            };
+            own::write(ask.format, &facts, &mut page);
+        }
+        writer::end(ask.format, &mut |piece| page.extend_from_slice(piece));
+        self.typical = page.len();
+        Reply::Page(Rc::new(Document::new(ask.format.content_type(), page)))
+    }
+}
+
+impl Pages for Desk {
+    fn page(&mut self, request: &Request<'_>, wait: &mut Option<u64>, now: Instant) -> Reply {
+        let Some(number) = *wait else {
+            return match self.begin(request, now) {
+                Ok(number) => {
+                    *wait = Some(number);
+                    Reply::Later
+                }
+                Err(reply) => reply,
+            };
+        };
+        let outcome = self.waits.get_mut(&number).and_then(|wait| wait.outcome.take());
+        outcome.unwrap_or(Reply::Later)
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.targets.first().is_some_and(|target| target.pmcd.is_ready())
+    }
+
+    fn forget(&mut self, wait: u64) {
+        let Some(wait) = self.waits.remove(&wait) else { return };
+        if let Some(target) = self.targets.get_mut(wait.target)
+            && wait.outcome.is_none()
+        {
+            target.pmcd.forget(wait.ticket);
+        }
+    }
+}
+
+/// So many queries are remembered.
+const REMEMBERED: usize = 32;

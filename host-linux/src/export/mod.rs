@@ -3,9 +3,17 @@
 //! One thread, one loop. [`web`](crate::web) has those who ask, [`pmcd`] whom we ask; the [`desk`] between them turns a
 //! request into a scrape, and what the scrape brought into a page for all who wait for that one.
 
+mod address;
 mod catalog;
 mod desk;
+#[cfg(test)]
+mod drive;
+mod gather;
+mod labels;
+mod own;
+mod pmcd;
 mod query;
+mod selection;
 
 use std::io;
 use std::process::ExitCode;
@@ -100,7 +108,7 @@ impl Export {
         let mut stirred = false;
         loop {
             self.web.pump(&mut self.desk, stirred, now);
-            stirred = self.desk.pump(&self.web.stats(), now, &self.log);
+            stirred = self.desk.pump(&self.web, now, &self.log);
             if !stirred {
                 return;
             }
