@@ -8,7 +8,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("pcp", &[]),
     ("pdu", &["wire", "time", "pcp"]),
-    ("exposition", &[]),
+    ("exposition", &["time"]),
     ("http", &["wire"]),
     ("mapping", &["pcp", "exposition"]),
     ("store", &["time", "pcp", "exposition", "mapping"]),

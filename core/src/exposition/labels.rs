@@ -167,6 +167,12 @@ impl fmt::Display for Escaped<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Pieces<'a>(&'a str);
 
+impl<'a> Pieces<'a> {
+    pub(super) const fn of(raw: &'a str) -> Self {
+        Self(raw)
+    }
+}
+
 impl<'a> Iterator for Pieces<'a> {
     type Item = &'a str;
 

@@ -9,13 +9,16 @@
 //! is known by its bytes. [`writer`] is the way back.
 
 mod error;
+mod format;
 mod grammar;
 mod labels;
 pub mod number;
 mod parser;
+pub mod value;
 pub mod writer;
 
 pub use error::{Error, ErrorKind};
+pub use format::Format;
 pub use labels::{Escaped, Label, LabelSet, Labels, MAX_LABELS, Name, Pieces};
 pub use parser::Parser;
 

@@ -1,6 +1,248 @@
 //! The writer puts out exposition text, piece by piece, that [`line()`](super::line()) reads back as what it was.
+//!
+//! What differs between the formats:
+//!
+//! | | text 0.0.4 | text 1.0.0 | OpenMetrics |
+//! |---|---|---|---|
+//! | HELP and TYPE name | the sample's: `x_total`, `x_info` | the same | the family's: `x` |
+//! | TYPE of what has no such type | `untyped`, `gauge` | the same | its own |
+//! | UNIT | none | none | where the family's name ends in it |
+//! | quotes in HELP | as they are | as they are | escaped |
+//! | a name beyond `[a-zA-Z0-9_:]` | `_` for each other character | in quotes, as it is | as in 0.0.4 |
+//! | times | milliseconds | milliseconds | seconds |
+//! | exemplars | none | none | of up to 128 characters |
+//! | the end | nothing | nothing | `# EOF` |
+//!
+//! Names and label sets are given as the parser gives them, so with their escapes; a name that needs no quotes has none.
+//! Rules between lines are the caller's: one head for each family, in front of all of its samples.
 
-use super::Put;
+use super::{Exemplar, Format, LabelSet, Name, Pieces, Put, value};
+use crate::time::Timestamp;
+
+/// What kind of samples a family has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(clippy::exhaustive_enums, reason = "OpenMetrics has these")]
+pub enum Kind {
+    /// Nobody says.
+    #[default]
+    Unknown,
+    /// Only grows; its samples end in `_total`.
+    Counter,
+    /// May be anything at any time.
+    Gauge,
+    /// Counts in buckets, with their sum and number.
+    Histogram,
+    /// The same of what may shrink.
+    GaugeHistogram,
+    /// Quantiles, with the sum and number of what was observed.
+    Summary,
+    /// Which of some states hold.
+    StateSet,
+    /// Labels are what it says; its sample ends in `_info`.
+    Info,
+}
+
+impl Kind {
+    /// The kind that a TYPE line's word names, of any format. A word that is none is [`Unknown`](Self::Unknown).
+    pub fn parse(word: &str) -> Self {
+        match word.as_bytes() {
+            b"counter" => Self::Counter,
+            b"gauge" => Self::Gauge,
+            b"histogram" => Self::Histogram,
+            b"gaugehistogram" => Self::GaugeHistogram,
+            b"summary" => Self::Summary,
+            b"stateset" => Self::StateSet,
+            b"info" => Self::Info,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What the names of all samples of the family end in.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            _ => "",
+        }
+    }
+
+    const fn word(self, format: Format) -> &'static str {
+        match (self, format) {
+            (Self::Counter, _) => "counter",
+            (Self::Gauge, _) => "gauge",
+            (Self::Histogram, _) => "histogram",
+            (Self::Summary, _) => "summary",
+            (Self::Unknown, Format::OpenMetrics) => "unknown",
+            (Self::GaugeHistogram, Format::OpenMetrics) => "gaugehistogram",
+            (Self::StateSet, Format::OpenMetrics) => "stateset",
+            (Self::Info, Format::OpenMetrics) => "info",
+            (Self::StateSet | Self::Info, _) => "gauge",
+            (Self::Unknown | Self::GaugeHistogram, _) => "untyped",
+        }
+    }
+}
+
+/// What stands above the samples of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "OpenMetrics has these lines")]
+pub struct Family<'a> {
+    /// The name without what its samples' names end in.
+    pub name: &'a str,
+    /// What kind of samples it has.
+    pub kind: Kind,
+    /// What it is about; a family without a text has no HELP line.
+    pub help: Help<'a>,
+    /// What its values are in, perhaps nothing.
+    pub unit: &'a str,
+}
+
+/// What a family is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "either it was sent or not")]
+pub enum Help<'a> {
+    /// The text itself.
+    Plain(&'a str),
+    /// The text with its escapes, from a HELP line.
+    Sent(&'a str),
+}
+
+impl Default for Help<'_> {
+    fn default() -> Self {
+        Self::Plain("")
+    }
+}
+
+/// Writes what stands above the samples of a family.
+pub fn head(format: Format, family: &Family<'_>, put: Put<'_>) {
+    let Family { name, kind, help, unit } = *family;
+    let suffix = if format == Format::OpenMetrics { "" } else { kind.suffix() };
+    let open = |word: &[u8], put: Put<'_>| {
+        put(word);
+        remark_name(format, name, suffix, put);
+        put(b" ");
+    };
+    let (Help::Plain(text) | Help::Sent(text)) = help;
+    if !text.is_empty() {
+        open(b"# HELP ", put);
+        let quotes = format == Format::OpenMetrics;
+        match help {
+            Help::Plain(text) => escape(text.as_bytes(), quotes, put),
+            Help::Sent(text) => Pieces::of(text).for_each(|piece| escape(piece.as_bytes(), quotes, put)),
+        }
+        put(b"\n");
+    }
+    open(b"# TYPE ", put);
+    put(kind.word(format).as_bytes());
+    put(b"\n");
+    let is_fit = name.strip_suffix(unit).is_some_and(|stem| stem.ends_with('_')) && !unit.is_empty();
+    if format == Format::OpenMetrics && is_fit && !matches!(kind, Kind::StateSet | Kind::Info) {
+        open(b"# UNIT ", put);
+        put(unit.as_bytes());
+        put(b"\n");
+    }
+}
+
+/// Writes one sample with its line feed. `suffix` is what its name ends in behind the family's; `write` writes the value,
+/// such as [`value::double`] does.
+pub fn sample(
+    format: Format,
+    name: (&str, &str),
+    labels: LabelSet<'_>,
+    write: impl FnOnce(Put<'_>),
+    rest: Rest<'_>,
+    put: Put<'_>,
+) {
+    series(format, name.0, name.1, labels, put);
+    put(b" ");
+    write(put);
+    if let Some(time) = rest.time {
+        put(b" ");
+        timestamp(format, time, put);
+    }
+    if let Some(found) = rest.exemplar {
+        exemplar(format, &found, put);
+    }
+    put(b"\n");
+}
+
+/// What may stand behind a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "the formats have no more")]
+pub struct Rest<'a> {
+    /// When the value was taken.
+    pub time: Option<Timestamp>,
+    /// One observation that the value counts.
+    pub exemplar: Option<Exemplar<'a>>,
+}
+
+/// Writes the name of a sample, and its labels.
+pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, put: Put<'_>) {
+    let is_quoted = format == Format::Text100 && !is_metric_name(name);
+    let mut between: &[u8] = b"{";
+    if is_quoted {
+        put(b"{");
+        remark_name(format, name, suffix, put);
+        between = b",";
+    } else {
+        remark_name(format, name, suffix, put);
+    }
+    for label in labels {
+        let raw = label.name.raw();
+        if !is_label_name(raw) && format != Format::Text100 && is_taken(labels, label.name) {
+            continue;
+        }
+        put(between);
+        between = b",";
+        match (is_label_name(raw), format) {
+            (true, _) => put(raw.as_bytes()),
+            (false, Format::Text100) => quoted(label.name.pieces(), "", put),
+            (false, _) => plain(raw, b"", put),
+        }
+        put(b"=");
+        quoted(label.value.pieces(), "", put);
+    }
+    if is_quoted || between == b"," {
+        put(b"}");
+    }
+}
+
+/// Writes a time: seconds in OpenMetrics, milliseconds in text.
+pub fn timestamp(format: Format, time: Timestamp, put: Put<'_>) {
+    if format != Format::OpenMetrics {
+        return value::signed(time.millis(), put);
+    }
+    let (secs, nanos) = (i128::from(time.secs), i128::from(time.nanos));
+    let total = secs.saturating_mul(1_000_000_000).saturating_add(nanos);
+    value::decimal(total < 0, total.unsigned_abs(), 9, put);
+}
+
+/// Writes what counts as one observation behind a value, where the format can say it.
+pub fn exemplar(format: Format, exemplar: &Exemplar<'_>, put: Put<'_>) {
+    let texts = exemplar.labels.iter().flat_map(|label| label.name.pieces().chain(label.value.pieces()));
+    let chars = texts.fold(0_usize, |sum, text| sum.saturating_add(text.chars().count()));
+    if format != Format::OpenMetrics || chars > MAX_EXEMPLAR {
+        return;
+    }
+    put(b" # ");
+    if exemplar.labels.is_empty() {
+        put(b"{}");
+    }
+    series(format, "", "", exemplar.labels, put);
+    put(b" ");
+    put(exemplar.value.as_bytes());
+    if let Some(time) = exemplar.timestamp {
+        put(b" ");
+        put(time.as_bytes());
+    }
+}
+
+/// Writes what ends a page.
+pub fn end(format: Format, put: Put<'_>) {
+    if format == Format::OpenMetrics {
+        put(b"# EOF\n");
+    }
+}
 
 /// Writes the inside of a quoted label value: quotes, backslashes and line feeds are escaped, what is not UTF-8 is
 /// replaced.
@@ -30,6 +272,68 @@ fn escape(text: &[u8], quotes: bool, put: Put<'_>) {
         }
     }
 }
+
+/// Writes a name as it stands in a HELP or TYPE line.
+fn remark_name(format: Format, name: &str, suffix: &str, put: Put<'_>) {
+    if name.is_empty() || is_metric_name(name) {
+        put(name.as_bytes());
+        put(suffix.as_bytes());
+    } else if format == Format::Text100 {
+        quoted(Pieces::of(name), suffix, put);
+    } else {
+        plain(name, b":", put);
+        put(suffix.as_bytes());
+    }
+}
+
+/// Writes a text and what follows it in quotes.
+fn quoted(pieces: Pieces<'_>, suffix: &str, put: Put<'_>) {
+    put(b"\"");
+    pieces.for_each(|piece| escape_label(piece.as_bytes(), put));
+    put(suffix.as_bytes());
+    put(b"\"");
+}
+
+/// Writes a name with `_` for each character that only names in quotes have.
+fn plain(raw: &str, also: &[u8], put: Put<'_>) {
+    underscored(raw, also).for_each(|byte| put(&[byte]));
+}
+
+fn underscored<'a>(raw: &'a str, also: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
+    let chars = Pieces::of(raw).flat_map(str::chars).enumerate();
+    chars.map(move |(n, char)| match u8::try_from(char) {
+        Ok(byte) if byte.is_ascii_alphabetic() || also.contains(&byte) => byte,
+        Ok(byte) if byte.is_ascii_digit() && n > 0 => byte,
+        _ => b'_',
+    })
+}
+
+/// Whether a name that can stand in quotes alone would be that of another label without them; of two such the first is
+/// kept.
+fn is_taken(labels: LabelSet<'_>, name: Name<'_>) -> bool {
+    let mut before = true;
+    labels.iter().any(|label| {
+        before &= label.name != name;
+        let raw = label.name.raw();
+        (is_label_name(raw) || before) && underscored(raw, b"").eq(underscored(name.raw(), b""))
+    })
+}
+
+fn is_metric_name(name: &str) -> bool {
+    is_name(name, b"_:")
+}
+
+fn is_label_name(name: &str) -> bool {
+    is_name(name, b"_")
+}
+
+fn is_name(name: &str, also: &[u8]) -> bool {
+    name.as_bytes().first().is_some_and(|byte| !byte.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
+}
+
+/// Most characters of an exemplar's labels, names and values.
+const MAX_EXEMPLAR: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,9 @@
 //! seam when pmbridge takes its place. Nothing here keeps state: a caller asks once, when a metric
 //! or a series is first seen, and remembers the answer. Texts leave piece by piece through [`Put`].
 
+pub mod base;
 pub mod compat;
+pub mod export;
 pub mod family;
 pub mod help;
 pub mod instance;

@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+mod page;
+
 use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
@@ -45,6 +47,7 @@ extern "C" fn _start() -> ! {
         black_box(&mut input);
         every_pdu(black_box(&input), black_box(&mut output));
         every_line(black_box(&input), black_box(&mut output));
+        page::every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
         every_question(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]

@@ -1,0 +1,156 @@
+//! A format is what a client's Accept field asks for, of those that can be written.
+
+use super::number;
+
+/// A format of exposition text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(clippy::exhaustive_enums, reason = "who writes has to know each of them")]
+pub enum Format {
+    /// Prometheus' text, which all read.
+    #[default]
+    Text004,
+    /// The same, where names may be any UTF-8, in quotes.
+    Text100,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Text004, Self::Text100, Self::OpenMetrics];
+
+    /// What the Content-Type field says.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Text100 => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            Self::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
+        }
+    }
+
+    /// The format that an Accept field asks for: the one of the largest weight, of several the first.
+    ///
+    /// Where there is no field, or nothing in it that can be written, it is [`Text004`](Self::Text004), as all
+    /// exporters have it.
+    pub fn negotiate(accept: Option<&str>) -> Self {
+        let mut best = (0.0, Self::Text004);
+        for range in split(accept.unwrap_or_default(), b',') {
+            if let Some((weight, format)) = Self::range(range)
+                && weight > best.0
+            {
+                best = (weight, format);
+            }
+        }
+        best.1
+    }
+
+    /// What a media range asks for, and its weight.
+    fn range(range: &str) -> Option<(f64, Self)> {
+        let mut parts = split(range, b';');
+        let media = parts.next()?;
+        let (mut weight, mut version, mut is_utf8) = (1.0, None, false);
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, value) = (name.trim_ascii(), value.trim_ascii().trim_matches('"'));
+            if name.eq_ignore_ascii_case("q") {
+                weight = number::parse(value.as_bytes()).filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
+            } else if name.eq_ignore_ascii_case("version") {
+                version = Some(value);
+            } else if name.eq_ignore_ascii_case("escaping") {
+                is_utf8 = value.eq_ignore_ascii_case("allow-utf-8");
+            }
+        }
+        let is = |name: &str| media.eq_ignore_ascii_case(name);
+        let format = if is("application/openmetrics-text") {
+            matches!(version, None | Some("1.0.0" | "0.0.1")).then_some(Self::OpenMetrics)?
+        } else if is("text/plain") {
+            match version {
+                None | Some("0.0.4") => Self::Text004,
+                // Names in quotes are for those alone who say that they read them.
+                Some("1.0.0") => {
+                    if is_utf8 {
+                        Self::Text100
+                    } else {
+                        Self::Text004
+                    }
+                }
+                Some(_) => return None,
+            }
+        } else if is("*/*") || is("text/*") {
+            Self::Text004
+        } else if is("application/*") {
+            Self::OpenMetrics
+        } else {
+            return None;
+        };
+        Some((weight, format))
+    }
+}
+
+/// The parts between separators that are in no quotes, without blanks around them.
+fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let separates = move |c: char| {
+        is_quoted ^= c == '"';
+        !is_quoted && c == char::from(at)
+    };
+    text.split(separates).map(str::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_scrapers_send_gets_what_they_like_best() {
+        use Format::{OpenMetrics, Text004, Text100};
+        for (accept, want) in [
+            // Prometheus 2.42, with native histograms, 2.53, 3.x and its protobuf first.
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                OpenMetrics,
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
+                 application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                 application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+                 text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                OpenMetrics,
+            ),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3", Text100),
+            ("text/plain;version=1.0.0", Text004),
+            ("text/plain; version=1.0.0; escaping=underscores", Text004),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8", Text004),
+            ("*/*", Text004),
+            ("", Text004),
+            ("application/json", Text004),
+            ("application/openmetrics-text", OpenMetrics),
+            ("Application/OpenMetrics-Text ; Version=0.0.1 ; Q=0.1", OpenMetrics),
+            (
+                "application/openmetrics-text;version=2.0.0,text/plain;version=1.0.0;escaping=Allow-UTF-8;q=0.1",
+                Text100,
+            ),
+            ("application/openmetrics-text;q=0, */*;q=0.1", Text004),
+            ("application/openmetrics-text; version=\"1.0.0\"; q=1.0, text/plain", OpenMetrics),
+            ("text/plain, application/openmetrics-text", Text004),
+            ("text/plain;q=0.5, application/*", OpenMetrics),
+            (
+                "text/plain;x=\"a,application/openmetrics-text\";q=0.1,application/openmetrics-text;q=0.2",
+                OpenMetrics,
+            ),
+            (";;;,=,q=,\"", Text004),
+        ] {
+            assert_eq!(Format::negotiate(Some(accept)), want, "{accept}");
+        }
+        assert_eq!(Format::negotiate(None), Text004);
+    }
+}

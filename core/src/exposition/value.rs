@@ -1,0 +1,209 @@
+//! Values as text that reads back as the same value: of integers all digits, of floats as few as do it.
+
+use super::{Put, number};
+
+/// Writes a double in the shortest text that reads back bit for bit. All NaNs are one.
+pub fn double(value: f64, put: Put<'_>) {
+    if value.is_finite() {
+        shortest(zmij::Buffer::new().format_finite(value), put);
+    } else {
+        word(value, put);
+    }
+}
+
+/// Writes a single in the shortest text that reads back bit for bit as a single, which is shorter than that of the same
+/// value as a double.
+pub fn single(value: f32, put: Put<'_>) {
+    if value.is_finite() {
+        shortest(zmij::Buffer::new().format_finite(value), put);
+    } else {
+        word(f64::from(value), put);
+    }
+}
+
+/// The double that a single's shortest text says: 2.34 and not 2.3399999141693115.
+pub fn widened(value: f32) -> f64 {
+    if !value.is_finite() {
+        return f64::from(value);
+    }
+    number::parse(zmij::Buffer::new().format_finite(value).as_bytes()).unwrap_or_else(|| f64::from(value))
+}
+
+/// Writes an integer.
+pub fn signed(value: i64, put: Put<'_>) {
+    decimal(value < 0, u128::from(value.unsigned_abs()), 0, put);
+}
+
+/// Writes an integer that is not negative.
+pub fn unsigned(value: u64, put: Put<'_>) {
+    decimal(false, u128::from(value), 0, put);
+}
+
+/// Writes `size / 10^places`, exactly, without zeros that say nothing.
+pub fn decimal(is_negative: bool, size: u128, places: u8, put: Put<'_>) {
+    let mut text = [0_u8; LEN];
+    let (mut rest, mut places) = (size, places);
+    while places > 0 && rest.is_multiple_of(10) {
+        (rest, places) = if rest == 0 { (0, 0) } else { (rest / 10, places.saturating_sub(1)) };
+    }
+    let mut point = (places > 0).then_some(places);
+    let mut is_signed = !is_negative;
+    let mut used = 0_usize;
+    for byte in text.iter_mut().rev() {
+        *byte = match point {
+            Some(0) => {
+                point = None;
+                b'.'
+            }
+            None if rest == 0 && used > 0 && !after_point(used, places) => {
+                if is_signed {
+                    break;
+                }
+                is_signed = true;
+                b'-'
+            }
+            _ => {
+                point = point.map(|places| places.saturating_sub(1));
+                digit(&mut rest)
+            }
+        };
+        used = used.saturating_add(1);
+    }
+    put(text.get(text.len().saturating_sub(used)..).unwrap_or_default());
+}
+
+/// Whether what was written last, from the back, is the point: a digit has to stand in front of it.
+fn after_point(used: usize, places: u8) -> bool {
+    places > 0 && used == usize::from(places).saturating_add(1)
+}
+
+/// Takes the last digit off.
+fn digit(rest: &mut u128) -> u8 {
+    let last = match u64::try_from(*rest) {
+        Ok(small) => {
+            *rest = u128::from(small / 10);
+            u8::try_from(small % 10)
+        }
+        Err(_) => {
+            let last = u8::try_from(*rest % 10);
+            *rest /= 10;
+            last
+        }
+    };
+    b'0'.saturating_add(last.unwrap_or_default())
+}
+
+fn shortest(text: &str, put: Put<'_>) {
+    put(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+}
+
+#[cold]
+fn word(value: f64, put: Put<'_>) {
+    put(match value {
+        f64::INFINITY => b"+Inf",
+        f64::NEG_INFINITY => b"-Inf",
+        _ => b"NaN",
+    });
+}
+
+/// A sign, 39 digits and a point, or the most places and as much in front of them.
+const LEN: usize = 264;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::{format, string::String, vec::Vec};
+
+    fn text(write: impl Fn(Put<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut |piece| out.extend_from_slice(piece));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn floats_have_their_shortest_text() {
+        for (value, want) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (2.34, "2.34"),
+            (1e15, "1000000000000000"),
+            (9007199254740993.0, "9007199254740992"),
+            (1e16, "1e+16"),
+            (1e22, "1e+22"),
+            (1e-5, "0.00001"),
+            (1e-7, "1e-7"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+            (-f64::NAN, "NaN"),
+        ] {
+            assert_eq!(text(|put| double(value, put)), want);
+        }
+        for (value, want) in [
+            (2.34, "2.34"),
+            (0.1, "0.1"),
+            (16777216.0, "16777216"),
+            (f32::MAX, "3.4028235e+38"),
+            (f32::NAN, "NaN"),
+        ] {
+            assert_eq!(text(|put| single(value, put)), want);
+        }
+        assert_eq!((widened(2.34), widened(f32::INFINITY)), (2.34, f64::INFINITY));
+    }
+
+    #[test]
+    fn any_bits_read_back_bit_for_bit() {
+        let mut dice = 7_u64;
+        for _ in 0..200_000 {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            let (long, short) = (f64::from_bits(dice), f32::from_bits(u32::try_from(dice >> 32).unwrap()));
+            let read = number::parse(text(|put| double(long, put)).as_bytes()).unwrap();
+            assert!(read.to_bits() == long.to_bits() || read.is_nan() && long.is_nan(), "{long:e}");
+            let out = text(|put| single(short, put));
+            let read: f32 = out.parse().unwrap();
+            assert!(read.to_bits() == short.to_bits() || read.is_nan() && short.is_nan(), "{short:e}");
+            assert!(number::parse(out.as_bytes()).is_some());
+        }
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        for value in [0, 1, -1, 9, 10, -10, 1 << 53, (1 << 53) + 1, i64::MIN, i64::MAX] {
+            assert_eq!(text(|put| signed(value, put)), format!("{value}"));
+        }
+        for value in [0, 7, 100, u64::MAX] {
+            assert_eq!(text(|put| unsigned(value, put)), format!("{value}"));
+        }
+    }
+
+    #[test]
+    fn decimals_are_exact_and_have_no_idle_zeros() {
+        for (is_negative, size, places, want) in [
+            (false, 0, 0, "0"),
+            (false, 0, 3, "0"),
+            (true, 5, 0, "-5"),
+            (false, 1, 3, "0.001"),
+            (true, 1, 3, "-0.001"),
+            (false, 123_456, 3, "123.456"),
+            (false, 123_450, 3, "123.45"),
+            (false, 123_000, 3, "123"),
+            (false, 100, 1, "10"),
+            (false, 10_005, 3, "10.005"),
+            (false, 1000, 9, "0.000001"),
+            (true, 18_446_744_073_709_551_615, 9, "-18446744073.709551615"),
+            (false, u128::MAX, 0, "340282366920938463463374607431768211455"),
+            (true, u128::MAX, 40, "-0.0340282366920938463463374607431768211455"),
+        ] {
+            assert_eq!(text(|put| decimal(is_negative, size, places, put)), want);
+        }
+        assert_eq!(text(|put| decimal(true, 1, 255, put)).len(), 258);
+    }
+}

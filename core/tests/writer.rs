@@ -1,0 +1,180 @@
+//! What the writer puts out, the parser reads as what it was.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, and does so where a law is broken")]
+
+use pmbridge_core::{
+    exposition::{
+        Exemplar, Format, LabelSet, Line, Parser,
+        number::parse,
+        value,
+        writer::{self, Family, Help, Kind, Rest},
+    },
+    time::Timestamp,
+};
+
+fn text(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
+    let mut out = Vec::new();
+    write(&mut |piece| out.extend_from_slice(piece));
+    String::from_utf8(out).unwrap()
+}
+
+fn head(format: Format, name: &str, kind: Kind, help: Help<'_>, unit: &str) -> String {
+    text(|put| writer::head(format, &Family { name, kind, help, unit }, put))
+}
+
+fn sample(format: Format, name: (&str, &str), labels: &str, rest: Rest<'_>) -> String {
+    text(|put| {
+        writer::sample(format, name, LabelSet::stored(labels), |put| value::double(1.5, put), rest, put);
+    })
+}
+
+#[test]
+fn heads_are_as_each_format_has_them() {
+    use Format::{OpenMetrics, Text004, Text100};
+    let help = Help::Plain("a \"b\" \\ c\nd");
+    for (format, name, kind, help, unit, want) in [
+        (Text004, "x", Kind::Gauge, Help::default(), "", "# TYPE x gauge\n"),
+        (Text004, "x", Kind::Gauge, help, "", "# HELP x a \"b\" \\\\ c\\nd\n# TYPE x gauge\n"),
+        (OpenMetrics, "x", Kind::Gauge, help, "", "# HELP x a \\\"b\\\" \\\\ c\\nd\n# TYPE x gauge\n"),
+        (
+            Text004,
+            "x",
+            Kind::Gauge,
+            Help::Sent(r#"\"a\" b\\c\nd"#),
+            "",
+            "# HELP x \"a\" b\\\\c\\nd\n# TYPE x gauge\n",
+        ),
+        (Text004, "x_bytes", Kind::Counter, Help::default(), "bytes", "# TYPE x_bytes_total counter\n"),
+        (
+            OpenMetrics,
+            "x_bytes",
+            Kind::Counter,
+            Help::default(),
+            "bytes",
+            "# TYPE x_bytes counter\n# UNIT x_bytes bytes\n",
+        ),
+        (OpenMetrics, "xbytes", Kind::Counter, Help::default(), "bytes", "# TYPE xbytes counter\n"),
+        (OpenMetrics, "bytes", Kind::Gauge, Help::default(), "bytes", "# TYPE bytes gauge\n"),
+        (OpenMetrics, "x_bytes", Kind::Info, Help::default(), "bytes", "# TYPE x_bytes info\n"),
+        (Text004, "x", Kind::Info, Help::default(), "", "# TYPE x_info gauge\n"),
+        (Text004, "x", Kind::Unknown, Help::default(), "", "# TYPE x untyped\n"),
+        (OpenMetrics, "x", Kind::Unknown, Help::default(), "", "# TYPE x unknown\n"),
+        (Text004, "x", Kind::StateSet, Help::default(), "", "# TYPE x gauge\n"),
+        (
+            Text100,
+            "a.b",
+            Kind::Counter,
+            Help::Plain("h"),
+            "",
+            "# HELP \"a.b_total\" h\n# TYPE \"a.b_total\" counter\n",
+        ),
+        (Text004, "a.b", Kind::Counter, Help::default(), "", "# TYPE a_b_total counter\n"),
+        (OpenMetrics, "9é", Kind::Gauge, Help::default(), "", "# TYPE __ gauge\n"),
+    ] {
+        assert_eq!(head(format, name, kind, help, unit), want, "{format:?}");
+    }
+}
+
+#[test]
+fn samples_are_as_each_format_has_them() {
+    use Format::{OpenMetrics, Text004, Text100};
+    let time = Some(Timestamp { secs: 1_795_423_352, nanos: 795_100_000 });
+    let labels = LabelSet::stored(r#"trace_id="a\nb""#);
+    let exemplar = Some(Exemplar { labels, value: "0.5", timestamp: Some("1.25") });
+    let bare = Rest::default();
+    let all = Rest { time, exemplar };
+    for (format, name, labels, rest, want) in [
+        (Text004, ("x", ""), "", bare, "x 1.5\n"),
+        (Text004, ("x", "_total"), r#"a="1",b="\"\\\n""#, bare, "x_total{a=\"1\",b=\"\\\"\\\\\\n\"} 1.5\n"),
+        (Text004, ("x", ""), r#" a = "1" , b = "2" , "#, bare, "x{a=\"1\",b=\"2\"} 1.5\n"),
+        (Text004, ("x", ""), "", all, "x 1.5 1795423352795\n"),
+        (OpenMetrics, ("x", ""), "", all, "x 1.5 1795423352.7951 # {trace_id=\"a\\nb\"} 0.5 1.25\n"),
+        (Text100, ("a.b", ""), "", bare, "{\"a.b\"} 1.5\n"),
+        (Text100, ("a.b", "_total"), r#""l.m"="1""#, bare, "{\"a.b_total\",\"l.m\"=\"1\"} 1.5\n"),
+        (Text100, ("a\\\"b", ""), r#"a="1""#, bare, "{\"a\\\"b\",a=\"1\"} 1.5\n"),
+        (Text004, ("a.b", ""), r#""l.m"="1""#, bare, "a_b{l_m=\"1\"} 1.5\n"),
+        (OpenMetrics, ("a.b", ""), r#""l.m"="1""#, bare, "a_b{l_m=\"1\"} 1.5\n"),
+        (OpenMetrics, ("x", ""), r#""l.m"="1",l_m="2","l-m"="3""#, bare, "x{l_m=\"2\"} 1.5\n"),
+        (OpenMetrics, ("x", ""), r#""l.m"="1","l-m"="3""#, bare, "x{l_m=\"1\"} 1.5\n"),
+        (Text004, ("x", ""), r#"a="x\y""#, bare, "x{a=\"x\\\\y\"} 1.5\n"),
+    ] {
+        assert_eq!(sample(format, name, labels, rest), want, "{format:?}");
+    }
+    let early = Timestamp { secs: -1, nanos: 500_000_000 };
+    assert_eq!(text(|put| writer::timestamp(OpenMetrics, early, put)), "-0.5");
+    assert_eq!(text(|put| writer::timestamp(OpenMetrics, Timestamp { secs: 5, nanos: 0 }, put)), "5");
+    let ends = Format::ALL.map(|format| text(|put| writer::end(format, put)));
+    assert_eq!(ends, ["", "", "# EOF\n"]);
+}
+
+#[test]
+fn an_exemplar_has_128_characters_at_most() {
+    for (n, is_there) in [(127, true), (128, false)] {
+        let labels = format!("a=\"{}\"", "é".repeat(n));
+        let exemplar = Some(Exemplar { labels: LabelSet::stored(&labels), value: "1", timestamp: None });
+        let out = sample(Format::OpenMetrics, ("x", "_total"), "", Rest { exemplar, time: None });
+        assert_eq!(out.contains(" # {"), is_there, "{n}");
+    }
+    let exemplar = Some(Exemplar { labels: LabelSet::EMPTY, value: "1", timestamp: None });
+    let out = sample(Format::OpenMetrics, ("x", "_total"), "", Rest { exemplar, time: None });
+    assert_eq!(out, "x_total 1.5 # {} 1\n");
+}
+
+/// A sample as its meaning.
+type Meaning = (String, Vec<(String, String)>, u64);
+
+fn meaning(line: &str) -> Meaning {
+    let (mut parser, mut window) = (Parser::new(), line.as_bytes());
+    let Some(Ok(Line::Sample(sample))) = parser.next(&mut window) else { panic!("{line}") };
+    let labels = sample.labels.iter().map(|l| (l.name.to_string(), l.value.to_string())).collect();
+    (sample.name.to_owned(), labels, parse(sample.tail.value.as_bytes()).unwrap().to_bits())
+}
+
+#[test]
+fn any_names_labels_and_values_come_back() {
+    let chars =
+        ['a', 'Z', '_', ':', '0', '.', ' ', '"', '\\', '\n', '\t', 'é', '😀', '{', '}', '=', ',', '#', '\r'];
+    let mut dice = 3_u64;
+    let mut roll = |n: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        usize::try_from(dice % u64::try_from(n).unwrap()).unwrap()
+    };
+    for _ in 0..20_000 {
+        let mut word =
+            |from: usize| (0..from + roll(5)).map(|_| chars[roll(chars.len())]).collect::<String>();
+        let escaped = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+        let name = word(1);
+        let mut labels: Vec<(String, String)> = (0..3).map(|_| (word(1), word(0))).collect();
+        labels.sort();
+        labels.dedup_by(|a, b| a.0 == b.0);
+        let set: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("\"{}\"=\"{}\"", escaped(name), escaped(value)))
+            .collect();
+        let (set, name_sent) = (set.join(","), escaped(&name));
+        let number = f64::from_bits(u64::try_from(roll(usize::MAX)).unwrap());
+        for format in Format::ALL {
+            let line = text(|put| {
+                let write = |put: &mut dyn FnMut(&[u8])| value::double(number, put);
+                writer::sample(format, (&name_sent, ""), LabelSet::stored(&set), write, Rest::default(), put);
+            });
+            let (read_name, read_labels, bits) = meaning(&line);
+            let want = if number.is_nan() { pmbridge_core::exposition::number::NAN } else { number };
+            assert_eq!(bits, want.to_bits(), "{line}");
+            if format == Format::Text100 {
+                assert_eq!((read_name, read_labels), (name_sent.clone(), labels.clone()), "{line}");
+            } else {
+                assert!(
+                    read_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':'),
+                    "{line}"
+                );
+                let values = |labels: &[(String, String)]| {
+                    labels.iter().map(|(_, value)| value.clone()).collect::<std::collections::BTreeSet<_>>()
+                };
+                assert!(values(&read_labels).is_subset(&values(&labels)), "{line}");
+                assert!(!labels.is_empty() && !read_labels.is_empty(), "{line}");
+            }
+        }
+    }
+}
