@@ -17,6 +17,7 @@ mod own;
 mod pcp_conf;
 mod peer;
 mod pmda;
+mod process;
 mod resolve;
 mod run;
 mod serve;

@@ -145,7 +145,7 @@ impl Desk {
         let is_exported = read.keep_within(&self.options.names);
         let own = self.options.filters.iter().map(|filter| (Matching::Glob, filter.clone()));
         let patterns = own.chain(read.filters.iter().map(|filter| (read.matching, filter.clone()))).collect();
-        let selection = Selection::new(core::mem::take(&mut read.names), patterns)?;
+        let selection = Selection::new(core::mem::take(&mut read.names), patterns)?.with_texts(read.info);
         let asked = Rc::new(Asked { query: read, selection: is_exported.then(|| Rc::new(selection)) });
         // Whoever makes up queries shall not fill our memory with them.
         if self.asked.len() >= REMEMBERED {
@@ -263,8 +263,14 @@ impl Pages for Desk {
                 Err(reply) => reply,
             };
         };
-        let outcome = self.waits.get_mut(&number).and_then(|wait| wait.outcome.take());
-        outcome.unwrap_or(Reply::Later)
+        match self.waits.get_mut(&number).map(|wait| wait.outcome.take()) {
+            Some(None) => Reply::Later,
+            Some(Some(reply)) => {
+                self.waits.remove(&number);
+                reply
+            }
+            None => Reply::Refused(503, "the scrape was forgotten".into()),
+        }
     }
 
     fn is_ready(&mut self) -> bool {

@@ -8,9 +8,11 @@ mod catalog;
 mod desk;
 #[cfg(test)]
 mod drive;
+mod families;
 mod gather;
 mod labels;
 mod own;
+mod page;
 mod pmcd;
 mod query;
 mod selection;
@@ -70,8 +72,8 @@ fn start(options: &Options) -> io::Result<Export> {
     if let Some(name) = user::settle(options.user.as_deref()).map_err(io::Error::other)? {
         log.info(format_args!("goes on as user {name}, not as root (-u root to stay)"));
     }
-    let (scheme, address, path) = (web.scheme(), web.address(), &options.telemetry_path);
-    log.info(format_args!("metrics of {} on {scheme}://{address}{path}", options.export.pmcd));
+
+    log.info(format_args!("metrics of pmcd at {} on {}", options.export.pmcd, web.url()));
     Ok(Export { log, poll, signals, web, desk, epoch: Clock::now() })
 }
 

@@ -6,15 +6,14 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::{TimeVal, TimeValLike as _};
+
 use pmbridge_core::exposition::{
     Format,
     writer::{self, Family, Help, Kind},
 };
 
 use super::catalog;
-use crate::web;
+use crate::{process, web};
 
 /// What the values come from.
 pub(super) struct Facts<'a> {
@@ -124,13 +123,13 @@ const PROCESS: &[Row] = &[
         kind: Kind::Counter,
         unit: "seconds",
         help: "Total user and system CPU time spent in seconds.",
-        samples: |_, samples| samples.seconds(cpu_seconds()),
+        samples: |_, samples| samples.seconds(process::cpu_seconds()),
     },
     gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes.", |_, samples| {
-        samples.one(crate::own::resident());
+        samples.one(process::resident_bytes());
     }),
     gauge("process_open_fds", "", "Number of open file descriptors.", |_, samples| {
-        samples.one(open_fds());
+        samples.one(process::open_descriptors());
     }),
 ];
 
@@ -207,19 +206,4 @@ fn escaped(text: &str) -> String {
 
 fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-/// CPU time of this process in seconds.
-fn cpu_seconds() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF);
-    usage.map_or(0.0, |usage| [usage.user_time(), usage.system_time()].iter().map(seconds).sum())
-}
-
-fn seconds(time: &TimeVal) -> f64 {
-    Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0)).as_secs_f64()
-}
-
-/// Open descriptors of this process; the one that lists them is not counted.
-fn open_fds() -> u64 {
-    std::fs::read_dir("/proc/self/fd").map_or(0, |list| wide(list.count()).saturating_sub(1))
 }

@@ -3,11 +3,12 @@
 //! Unknown parameters are ignored, as there. Unlike there, a name that comes again adds to the list, an empty part of a
 //! list is nothing rather than everything, and whatever cannot be obeyed is refused before pmcd is asked.
 
-use super::catalog::Match;
-use super::page::Naming;
+use pmbridge_core::mapping::export::Naming;
+
+use super::selection::Matching;
 
 /// A request's parameters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Query {
     /// The pmcd to ask, as it was spelt; the one of `--pmcd` where none was.
     pub(crate) host: Option<String>,
@@ -16,7 +17,7 @@ pub(crate) struct Query {
     /// Patterns of metrics that are left out.
     pub(crate) filters: Vec<String>,
     /// How the patterns are read.
-    pub(crate) matching: Match,
+    pub(crate) matching: Matching,
     /// Samples say when they were taken.
     pub(crate) times: bool,
     /// How metrics are called.
@@ -44,7 +45,7 @@ impl Query {
             host: None,
             names: Vec::new(),
             filters: Vec::new(),
-            matching: Match::Glob,
+            matching: Matching::Glob,
             times: false,
             naming: defaults.naming,
             info: defaults.info,
@@ -83,12 +84,7 @@ impl Query {
         match name {
             "filter" => self.filters.extend(list(value)),
             "match" => {
-                self.matching = match value {
-                    "glob" => Match::Glob,
-                    "regex" => Match::Regex,
-                    "exact" => Match::Exact,
-                    _ => return Err("match: is none of glob, regex, exact".into()),
-                }
+                self.matching = Matching::named(value).ok_or("match: is none of glob, regex, exact")?;
             }
             "times" => self.times = switch(name, value)?,
             "info" => self.info = switch(name, value)?,

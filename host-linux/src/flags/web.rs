@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
+use pmbridge_core::mapping::export::Naming;
+
 use super::commands::{Command, DEBUG, Flag, USER, address, seconds, size};
-use super::{Invocation, Naming};
+use super::Invocation;
 
 const WEB_LISTEN: Flag = Flag {
     long: "web.listen-address",
@@ -153,6 +155,16 @@ pub(super) const EXPORT: Command = Command {
         WEB_LISTEN,
         WEB_PATH,
         WEB_CONFIG,
+        Flag {
+            long: "web.disable-exporter-metrics",
+            short: None,
+            takes: None,
+            help: "Leave the exporter's own metrics, pmbridge_export_* and process_*, out of the pages.",
+            set: |o, _| {
+                o.export.own = false;
+                Ok(())
+            },
+        },
         Flag { long: "max-connections", ..WEB_MAX_CONNECTIONS },
         USER,
         DEBUG,
