@@ -269,56 +269,48 @@ impl Catalog {
             metric.group = Some(self.labels.group(desc.pmid, desc.indom, &metric.labels));
             metric.series.clear();
         }
-        let domain = metric.pmid.map_or(0, Pmid::domain);
-        self.agents.entry(domain).or_insert_with(|| Agent {
-            name: domain.to_string(),
-            is_up: true,
-            errors: 0,
-        });
     }
 
     /// An agent calls itself this.
     pub(super) fn name_agent(&mut self, domain: u16, name: &str) {
-        let agent = self.agents.entry(domain).or_insert_with(|| Agent {
-            name: String::new(),
-            is_up: true,
-            errors: 0,
-        });
+        let agent = self.agent(domain);
         if agent.name != name {
             agent.name = name.into();
         }
     }
 
-    /// These agents were asked; of them these gave no answer.
-    pub(super) fn judge(&mut self, asked: &[u16], down: &[u16]) {
+    /// These agents were asked; of them these have answered.
+    pub(super) fn judge(&mut self, asked: &[u16], alive: &[u16]) {
         for domain in asked {
-            if let Some(agent) = self.agents.get_mut(domain) {
-                agent.is_up = !down.contains(domain);
-            }
+            self.agent(*domain).is_up = alive.contains(domain);
         }
     }
 
-    /// Takes the values of one metric. Who answers for its agent that it is down goes into `down`.
+    fn agent(&mut self, domain: u16) -> &mut Agent {
+        let unnamed = || Agent { name: domain.to_string(), is_up: true, errors: 0 };
+        self.agents.entry(domain).or_insert_with(unnamed)
+    }
+
+    /// Takes the values of one metric. Its agent goes into `alive` unless this may be pmcd's word for it.
     pub(super) fn take(
         &mut self,
         place: usize,
         set: &Values<'_>,
         results: &Results<'_>,
-        down: &mut Vec<u16>,
+        alive: &mut Vec<u16>,
     ) {
         let Some(metric) = self.metrics.get_mut(place) else { return };
         let Some(desc) = metric.desc else { return };
-        let count = set.head.count;
+        let (count, domain) = (set.head.count, desc.pmid.domain());
+        // Names in order are those of one agent as a rule, one after the other.
+        if alive.last() != Some(&domain) && !is_down(Status(count)) && !alive.contains(&domain) {
+            alive.push(domain);
+        }
         if count < 0 {
-            let (status, domain) = (Status(count), desc.pmid.domain());
-            metric.status = Some(status);
+            metric.status = Some(Status(count));
             metric.series = Vec::new();
-            if let Some(agent) = self.agents.get_mut(&domain) {
-                agent.errors = agent.errors.saturating_add(1);
-            }
-            if is_down(status) && !down.contains(&domain) {
-                down.push(domain);
-            }
+            let agent = self.agent(domain);
+            agent.errors = agent.errors.saturating_add(1);
             return;
         }
         metric.status = None;

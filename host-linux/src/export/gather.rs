@@ -44,7 +44,8 @@ pub(super) struct Gather {
     retry: Retry,
     now: Instant,
     time: Option<Timestamp>,
-    down: Vec<u16>,
+    /// The agents that have answered.
+    alive: Vec<u16>,
     refused: Option<Status>,
 }
 
@@ -157,7 +158,7 @@ impl Gather {
             retry: Retry::default(),
             now: Instant::START,
             time: None,
-            down: Vec::new(),
+            alive: Vec::new(),
             refused: None,
         }
     }
@@ -175,7 +176,7 @@ impl Gather {
     /// Begins a scrape.
     pub(super) fn begin(&mut self, selection: &Rc<Selection>, now: Instant) {
         (self.now, self.is_second, self.time, self.refused) = (now, false, None, None);
-        self.down.clear();
+        self.alive.clear();
         let known = self.recent.iter().position(|wanted| wanted.selection == *selection);
         self.wanted = Some(match known {
             Some(at) => self.recent.swap_remove(at),
@@ -357,17 +358,17 @@ impl Gather {
         let has_texts = self.wanted.as_ref().is_some_and(|wanted| wanted.selection.has_texts());
         for place in self.owners() {
             let Some(metric) = self.catalog.metric(place) else { continue };
+            plan.domains.extend(metric.pmid.map(Pmid::domain));
             let Some(desc) = metric.desc.filter(|_| metric.known.desc) else {
                 plan.is_lacking = true;
                 continue;
             };
-            if !desc.kind.is_number() && !(has_texts && desc.kind == Type::STRING) {
+            if !(desc.kind.is_number() || has_texts && desc.kind == Type::STRING) {
                 continue;
             }
             self.catalog.prepare(place);
             plan.pmids.push(desc.pmid);
             plan.places.push(place);
-            plan.domains.push(desc.pmid.domain());
         }
         plan.domains.sort_unstable();
         plan.domains.dedup();
@@ -384,9 +385,9 @@ impl Gather {
 
     fn ask_instances(&mut self) -> Stage {
         if let Some(plan) = self.plan_now().map(Rc::clone) {
-            self.catalog.judge(&plan.domains, &self.down);
+            self.catalog.judge(&plan.domains, &self.alive);
         }
-        self.down.clear();
+        self.alive.clear();
         if self.refused.is_none() && self.doubt.is_any() && !self.is_second {
             (self.is_second, self.time) = (true, None);
             self.retry = Retry::default();
@@ -462,7 +463,9 @@ impl Gather {
                     self.catalog.label(place, json_of(sets.as_ref()));
                 }
             }
-            (Job::Instances(_), Answer::Instances(all)) => self.catalog.labels.name_members(&all),
+            (Job::Instances(indom), Answer::Instances(all)) => {
+                self.catalog.labels.name_members(indom, &all);
+            }
             (Job::Instances(_), Answer::Refused(_)) => {}
             (Job::Members(indom), Answer::Labels(sets)) => {
                 self.catalog.labels.label_members(indom, Some(&sets))
@@ -583,7 +586,7 @@ impl Gather {
         let places = plan.places.get(range).unwrap_or_default();
         for ((pmid, place), set) in pmids.iter().zip(places).zip(results.iter()) {
             if set.head.pmid == *pmid {
-                self.catalog.take(*place, &set, results, &mut self.down);
+                self.catalog.take(*place, &set, results, &mut self.alive);
             }
         }
     }

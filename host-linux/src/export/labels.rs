@@ -136,8 +136,8 @@ impl Labels {
     }
 
     /// Takes the names of a domain's instances, all of them.
-    pub(super) fn name_members(&mut self, instances: &Instances<'_>) {
-        let members = self.members.entry(instances.indom).or_default();
+    pub(super) fn name_members(&mut self, indom: InDom, instances: &Instances<'_>) {
+        let members = self.members.entry(indom).or_default();
         members.round.0 = members.round.0.wrapping_add(1);
         let round = members.round.0;
         for entry in instances.iter() {
