@@ -115,8 +115,13 @@ impl Default for Help<'_> {
 
 /// Writes what stands above the samples of a family.
 pub fn head(format: Format, family: &Family<'_>, put: Put<'_>) {
+    let suffix = if format == Format::OpenMetrics { "" } else { family.kind.suffix() };
+    head_as(format, family, suffix, put);
+}
+
+/// The same for a family that the format calls by its name and `suffix`, whatever its kind would have there.
+pub fn head_as(format: Format, family: &Family<'_>, suffix: &str, put: Put<'_>) {
     let Family { name, kind, help, unit } = *family;
-    let suffix = if format == Format::OpenMetrics { "" } else { kind.suffix() };
     let open = |word: &[u8], put: Put<'_>| {
         put(word);
         remark_name(format, name, suffix, put);

@@ -14,7 +14,8 @@
 //! in small letters, together again with `_`, so that no lint finds anything:
 //!
 //! * last pieces that say the unit, or of a counter `total`, are left out, since the name's end says it (`read_kb`);
-//! * a piece that looks like a unit's abbreviation (`s`, `kb`) is put to the piece before it without `_`;
+//! * a piece that looks like a unit's abbreviation (`s`, `kb`) is put to the piece behind it without `_`, or where
+//!   there is none to the one before it (`dev.d_await` is `dev_dawait`, `read_kb` that are no bytes `readkb`);
 //! * a unit that values are not in is in the singular (`minutes`, `bits`), a type's name in the plural (`counter`);
 //! * a gauge whose last piece is `total`, `count`, `sum` or `bucket` has `current` behind it.
 //!
@@ -180,9 +181,15 @@ fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
         put(b"_");
     }
     let has_end = kind != Kind::Gauge || !base::is_plain(units);
-    for (n, piece) in pieces(pcp).enumerate().take_while(|(n, _)| *n <= last) {
+    let is_short =
+        |piece: &[u8]| ABBREVIATIONS.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()));
+    let kept = pieces(pcp).enumerate().take_while(|(n, _)| *n <= last);
+    let long = kept.clone().filter(|(n, piece)| *n == 0 || !is_short(piece)).last().map_or(0, |(n, _)| n);
+    let mut is_joined = true;
+    for (n, piece) in kept {
         let is = |words: &[&str]| words.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()));
-        put(if n == 0 || is(ABBREVIATIONS) { b"" } else { b"_" });
+        put(if is_joined || n > long { b"" } else { b"_" });
+        is_joined = n > 0 && is_short(piece);
         let word =
             if is_other_unit(piece) { piece.split_last().map_or(piece, |(_, head)| head) } else { piece };
         word.iter().for_each(|byte| put(&[byte.to_ascii_lowercase()]));
@@ -196,12 +203,13 @@ fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
 }
 
 /// The pieces of a name.
-fn pieces(pcp: &str) -> impl Iterator<Item = &[u8]> {
+fn pieces(pcp: &str) -> impl Iterator<Item = &[u8]> + Clone {
     let words = pcp.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.flat_map(Humps)
 }
 
 /// The pieces of a word, each of which ends where a capital follows a small letter.
+#[derive(Clone)]
 struct Humps<'a>(&'a [u8]);
 
 impl<'a> Iterator for Humps<'a> {
@@ -342,6 +350,8 @@ mod tests {
             ("a.read_kb_total", Counter, Units::KBYTE, "a_read_bytes"),
             ("a.read_kb", Gauge, Units::NONE, "a_readkb"),
             ("a.k.b", Gauge, Units::NONE, "akb"),
+            ("a.k.b.x", Gauge, Units::NONE, "a_kbx"),
+            ("disk.dev.d_await", Gauge, Units::MILLISEC, "disk_dev_dawait_seconds"),
             ("s.x", Gauge, Units::NONE, "s_x"),
             ("bytes", Gauge, Units::BYTE, "bytes_bytes"),
             ("a.rate_per_sec", Gauge, PER_SECOND, "a_rate_per_second"),
@@ -351,7 +361,7 @@ mod tests {
             ("a.total", Counter, Units::COUNT, "a"),
             ("a.count", Counter, Units::COUNT, "a_count"),
             ("a.count", Gauge, Units::COUNT, "a_count_current"),
-            ("a.b.sum", Gauge, Units::NONE, "ab_sum_current"),
+            ("a.b.sum", Gauge, Units::NONE, "a_bsum_current"),
             ("count", Gauge, Units::NONE, "count"),
             ("mmv.counter", Gauge, Units::NONE, "mmv_counters"),
             ("gauge.x", Gauge, Units::NONE, "gauge_x"),
