@@ -28,7 +28,6 @@ mod tls;
 mod url;
 mod user;
 mod watch;
-#[expect(dead_code, reason = "the commands that serve pages are on their way")]
 mod web;
 
 use std::io::Write as _;

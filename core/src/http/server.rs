@@ -121,45 +121,54 @@ impl<'a> Request<'a> {
     /// Whether the answer should be packed by gzip: it is wanted at least as much as plain text.
     pub fn wants_gzip(&self) -> bool {
         let (mut gzip, mut any, mut plain) = (None, None, None);
-        for word in self.fields("accept-encoding").flat_map(|value| value.split(',')) {
-            let mut parts = word.split(';').map(str::trim_ascii);
+        for word in self.fields("accept-encoding").flat_map(|value| parts(value.as_bytes(), b',')) {
+            let mut parts = parts(word, b';');
             let Some(coding) = parts.next() else { continue };
-            let quality = parts.find_map(quality).unwrap_or(1000);
-            let known = if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
+            let known = if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
                 &mut gzip
-            } else if coding == "*" {
+            } else if coding == b"*" {
                 &mut any
-            } else if coding.eq_ignore_ascii_case("identity") {
+            } else if coding.eq_ignore_ascii_case(b"identity") {
                 &mut plain
             } else {
                 continue;
             };
-            *known = Some(quality);
+            *known = Some(parts.find_map(quality).unwrap_or(1000));
         }
         let gzip: u16 = gzip.or(any).unwrap_or(0);
         gzip > 0 && gzip >= plain.unwrap_or(0)
     }
 }
 
-/// A quality, in thousandths, where the parameter is one. RFC 9110, section 12.4.2.
-fn quality(parameter: &str) -> Option<u16> {
-    let (name, value) = parameter.split_once('=')?;
-    if !name.trim_ascii().eq_ignore_ascii_case("q") {
+/// What stands between the separators, without the blanks around it.
+fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |byte| *byte == separator).map(<[u8]>::trim_ascii)
+}
+
+/// What stands before and behind the first of these bytes.
+fn halves(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr::memchr(separator, text)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// A quality, in thousandths, where the parameter is one; what is no number is none. RFC 9110, section 12.4.2.
+fn quality(parameter: &[u8]) -> Option<u16> {
+    let (name, value) = halves(parameter, b'=')?;
+    if !name.trim_ascii().eq_ignore_ascii_case(b"q") {
         return None;
     }
-    let (whole, part) = value.trim_ascii().split_once('.').unwrap_or_else(|| (value.trim_ascii(), ""));
-    let mut thousandths: u16 = match whole {
-        "0" => 0,
-        "1" => return part.bytes().all(|digit| digit == b'0').then_some(1000).or(Some(0)),
-        _ => return Some(0),
-    };
-    let mut weight = 100u16;
-    for digit in part.bytes() {
-        let Some(digit) = digit.checked_sub(b'0').filter(|digit| *digit < 10) else { return Some(0) };
-        thousandths = thousandths.saturating_add(u16::from(digit).saturating_mul(weight));
-        weight /= 10;
+    let (mut thousandths, mut weight) = (0u16, 1000u16);
+    for (place, byte) in value.trim_ascii().iter().enumerate() {
+        match byte.checked_sub(b'0').filter(|digit| *digit < 10) {
+            Some(digit) => {
+                thousandths = thousandths.saturating_add(u16::from(digit).saturating_mul(weight));
+                weight /= 10;
+            }
+            None if *byte == b'.' && place == 1 => {}
+            None => return Some(0),
+        }
     }
-    Some(thousandths)
+    Some(thousandths.min(1000))
 }
 
 /// What the head of a request comes to.
@@ -265,9 +274,8 @@ impl<'a> Iterator for Lines<'a> {
 
 /// Name and value of a field. A folded line is none, nor is a name with blanks.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (name, rest) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-    let value = rest.get(1..)?.trim_ascii();
-    is_token(name).then_some((name, value))
+    let (name, value) = halves(line, b':')?;
+    is_token(name).then_some((name, value.trim_ascii()))
 }
 
 /// RFC 9110, section 5.6.2.
@@ -317,34 +325,37 @@ impl<'a> Line<'a> {
             b"POST" | b"PUT" | b"DELETE" | b"PATCH" | b"TRACE" | b"CONNECT" => None,
             _ => return Err(Status::NOT_IMPLEMENTED),
         };
-        let target = str::from_utf8(target).map_err(|_| Status::BAD_REQUEST)?;
-        let (path, query) = if method.is_none() { ("/", "") } else { split(target, method)? };
-        Ok(Self { method, path, query, is_old })
+        let (path, query) = if method.is_none() { (&b"/"[..], &b""[..]) } else { split(target, method)? };
+        let text = |bytes| str::from_utf8(bytes).map_err(|_| Status::BAD_REQUEST);
+        Ok(Self { method, path: text(path)?, query: text(query)?, is_old })
     }
 }
 
 /// Path and query of a target. RFC 9112, section 3.2.
-fn split(target: &str, method: Option<Method>) -> Result<(&str, &str), Status> {
-    if target.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control()) {
+fn split(target: &[u8], method: Option<Method>) -> Result<(&[u8], &[u8]), Status> {
+    if target.iter().any(|byte| matches!(byte, b'#' | b'\t' | 0x7f)) {
         return Err(Status::BAD_REQUEST);
     }
-    if target == "*" && method == Some(Method::Options) {
-        return Ok(("*", ""));
+    if target == b"*" && method == Some(Method::Options) {
+        return Ok((target, b""));
     }
-    let local = if target.starts_with('/') {
+    let local = if target.first() == Some(&b'/') {
         target
     } else {
-        let (scheme, rest) = target.split_once("://").ok_or(Status::BAD_REQUEST)?;
-        let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, local) = rest.split_at_checked(end).ok_or(Status::BAD_REQUEST)?;
-        if !known || !is_host(authority.as_bytes()) || authority.is_empty() {
-            return Err(Status::BAD_REQUEST);
-        }
-        local
+        behind_host(target).ok_or(Status::BAD_REQUEST)?
     };
-    let (path, query) = local.split_once('?').unwrap_or((local, ""));
-    Ok((if path.is_empty() { "/" } else { path }, query))
+    let (path, query) = halves(local, b'?').unwrap_or((local, b""));
+    Ok((if path.is_empty() { b"/" } else { path }, query))
+}
+
+/// What follows scheme and host in a whole URL.
+fn behind_host(target: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = halves(target, b':')?;
+    let known = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+    let rest = rest.strip_prefix(b"//").filter(|_| known)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (host, local) = rest.split_at_checked(end)?;
+    (is_host(host) && !host.is_empty()).then_some(local)
 }
 
 /// Whether this may be a host with its port.
@@ -382,7 +393,7 @@ impl Fields {
         } else if is(b"expect") {
             self.expects |= !value.eq_ignore_ascii_case(b"100-continue");
         } else if is(b"connection") {
-            for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            for word in parts(value, b',') {
                 self.close |= word.eq_ignore_ascii_case(b"close");
                 self.keep |= word.eq_ignore_ascii_case(b"keep-alive");
             }
@@ -424,25 +435,25 @@ impl Fields {
 
 /// Names and values of a query, split at `&` and at the first `=` of each. What has no name is passed over.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Encoded<'_>, Encoded<'_>)> {
-    query.split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    query.as_bytes().split(|byte| *byte == b'&').filter_map(|pair| {
+        let (name, value) = halves(pair, b'=').unwrap_or((pair, b""));
         (!name.is_empty()).then_some((Encoded(name), Encoded(value)))
     })
 }
 
 /// A name or a value of a query, as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Encoded<'a>(&'a str);
+pub struct Encoded<'a>(&'a [u8]);
 
 impl<'a> Encoded<'a> {
     /// As sent.
-    pub const fn raw(self) -> &'a str {
+    pub const fn raw(self) -> &'a [u8] {
         self.0
     }
 
     /// What it means: `%XX` is a byte and `+` a blank. A `%` before anything else is itself.
     pub fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
-        let mut rest = self.0.as_bytes();
+        let mut rest = self.0;
         core::iter::from_fn(move || {
             let (byte, after) = match rest {
                 [] => return None,
@@ -469,5 +480,226 @@ const fn hex(byte: u8) -> Option<u8> {
         b'a'..=b'f' => byte.checked_sub(b'a' - 10),
         b'A'..=b'F' => byte.checked_sub(b'A' - 10),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::{format, string::String, vec::Vec};
+
+    fn parse(text: &str) -> Result<Option<Head<'_>>, Refused> {
+        Head::parse(text.as_bytes(), 100, 300)
+    }
+
+    fn status(text: &str) -> u16 {
+        parse(text).unwrap_err().status.code()
+    }
+
+    #[test]
+    fn a_request_says_what_it_wants_of_whom() {
+        for (line, method, path, query) in [
+            ("GET / HTTP/1.1", Method::Get, "/", ""),
+            ("HEAD /metrics HTTP/1.1", Method::Head, "/metrics", ""),
+            ("GET /metrics?names=a,b&x=%3D=y HTTP/1.1", Method::Get, "/metrics", "names=a,b&x=%3D=y"),
+            ("GET /m%20x? HTTP/1.1", Method::Get, "/m%20x", ""),
+            ("GET //x?? HTTP/1.0", Method::Get, "//x", "?"),
+            ("GET http://host:80/metrics?a HTTP/1.1", Method::Get, "/metrics", "a"),
+            ("GET HTTPS://[::1] HTTP/1.1", Method::Get, "/", ""),
+            ("GET http://host?a=b HTTP/1.1", Method::Get, "/", "a=b"),
+            ("OPTIONS * HTTP/1.1", Method::Options, "*", ""),
+            ("GET /ü HTTP/1.9", Method::Get, "/ü", ""),
+        ] {
+            let text = format!("{line}\r\nHost: x\r\n\r\nrest");
+            let head = parse(&text).unwrap().unwrap();
+            assert_eq!((head.request.method, head.request.path, head.request.query), (method, path, query));
+            assert_eq!(head.len, text.len() - 4, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_two_could_read_differently_is_refused() {
+        for (head, want) in [
+            ("GET  / HTTP/1.1\r\nHost: x", 400),
+            ("GET / HTTP/1.1 \r\nHost: x", 400),
+            (" GET / HTTP/1.1\r\nHost: x", 400),
+            ("GET\t/ HTTP/1.1\r\nHost: x", 400),
+            ("GET /", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nHost: x", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nhOST: x", 400),
+            ("GET / HTTP/1.1\r\nHost: a, b", 400),
+            ("GET / HTTP/1.1\r\nHost: a/b", 400),
+            ("GET / HTTP/1.1", 400),
+            ("GET / HTTP/1.1\r\nHost : x", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c", 400),
+            ("GET / HTTP/1.1\r\n Host: x", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\n: b", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nno colon", 400),
+            ("GET / HTTP/1.1\r\nHost: x\nA: b", 400),
+            ("GET / HTTP/1.1\nHost: x", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nA: b\rC: d", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nA: \0", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 0", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +0", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 0", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length:", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked", 400),
+            ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked", 501),
+            ("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity", 501),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1", 413),
+            ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999", 413),
+            ("GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok", 417),
+            ("GET /#x HTTP/1.1\r\nHost: x", 400),
+            ("GET metrics HTTP/1.1\r\nHost: x", 400),
+            ("GET ftp://x/ HTTP/1.1\r\nHost: x", 400),
+            ("GET http:///x HTTP/1.1\r\nHost: x", 400),
+            ("GET http://a@b/x HTTP/1.1\r\nHost: x", 400),
+            ("GET * HTTP/1.1\r\nHost: x", 400),
+            ("GET / HTTP/1\r\nHost: x", 400),
+            ("GET / http/1.1\r\nHost: x", 400),
+            ("GET / HTTP/2.0\r\nHost: x", 505),
+            ("PRI * HTTP/2.0\r\n", 505),
+            ("POST / HTTP/1.1\r\nHost: x", 405),
+            ("CONNECT a:80 HTTP/1.1\r\nHost: x", 405),
+            ("BREW / HTTP/1.1\r\nHost: x", 501),
+            ("get / HTTP/1.1\r\nHost: x", 501),
+            ("G(T / HTTP/1.1\r\nHost: x", 400),
+            ("\u{16}\u{3}\u{1}", 400),
+        ] {
+            assert_eq!(status(&format!("{head}\r\n\r\n")), want, "{head:?}");
+        }
+        assert_eq!(
+            Head::parse(b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 100, 300).unwrap_err().status.code(),
+            400
+        );
+    }
+
+    #[test]
+    fn the_connection_goes_on_only_behind_what_is_understood() {
+        let keeps = |text: &str| parse(text).unwrap_err().len == Some(text.len());
+        assert!(keeps("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(keeps("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
+        assert!(!keeps("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"));
+        assert!(!keeps("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assert!(!keeps("DELETE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        for (text, keep) in [
+            ("HTTP/1.1\r\nHost: x", true),
+            ("HTTP/1.1\r\nHost: x\r\nConnection: Keep-Alive", true),
+            ("HTTP/1.1\r\nHost: x\r\nConnection: x, Close", false),
+            ("HTTP/1.1\r\nHost: x\r\nConnection: close\r\nConnection: keep-alive", false),
+            ("HTTP/1.0", false),
+            ("HTTP/1.0\r\nConnection: Keep-Alive", true),
+        ] {
+            let text = format!("GET / {text}\r\n\r\n");
+            assert_eq!(parse(&text).unwrap().unwrap().keep_alive, keep, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_whatever_their_case() {
+        let text = "GET / HTTP/1.1\r\nhost: x\r\nACCEPT:  a \r\naccept:b\r\nX-Bin: \u{fc}\r\nexpect: 100-Continue\r\n\r\n";
+        let request = parse(text).unwrap().unwrap().request;
+        assert_eq!(request.field("Accept"), Some("a"));
+        assert_eq!(request.fields("aCCEPT").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(request.field("x-bin"), Some("\u{fc}"));
+        assert_eq!(request.field("accep"), None);
+    }
+
+    #[test]
+    fn a_head_has_limits_however_it_comes() {
+        let line = |n: usize| format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(n - 14));
+        assert!(parse(&line(100)).unwrap().is_some());
+        assert_eq!(status(&line(101)), 414);
+        let head = |n: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "x".repeat(n - 32));
+        assert_eq!(parse(&head(300)).unwrap().unwrap().len, 300);
+        assert_eq!(status(&head(301)), 431);
+        assert_eq!(status(&format!("GET / HTTP/1.1\r\nA: {}\0\r\n\r\n", "x".repeat(400))), 431);
+    }
+
+    /// What comes of this input when it grows by so many bytes at a time.
+    fn grown(input: &[u8], by: usize) -> Option<Result<(usize, Status), Refused>> {
+        let mut to = 0;
+        while to < input.len() {
+            to = to.saturating_add(by).min(input.len());
+            match Head::parse(&input[..to], 100, 300) {
+                Ok(None) => {}
+                Ok(Some(head)) => return Some(Ok((head.len, Status::OK))),
+                Err(refused) => return Some(Err(refused)),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn what_is_refused_does_not_depend_on_how_it_comes() {
+        let good = "GET /metrics?a=b HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+        let mut random = 1u32;
+        for round in 0..3000 {
+            let mut text: Vec<u8> = good.into();
+            for _ in 0..round % 4 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let at = random as usize % text.len();
+                match random >> 28 {
+                    0..4 => drop(text.remove(at)),
+                    4..8 => text.insert(at, b"\r\n :\0x\t\xff"[random as usize >> 20 & 7]),
+                    8..10 => text.splice(at..at, *b"\r\n").for_each(drop),
+                    10..12 => text.splice(at..at, [b'x'; 150]).for_each(drop),
+                    _ => text[at] = b"\r\n :\0x\t/"[random as usize >> 20 & 7],
+                }
+            }
+            let want = grown(&text, usize::MAX / 2);
+            for by in [1, 2, 7, 50] {
+                assert_eq!(grown(&text, by), want, "{by}: {:?}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn gzip_is_given_where_it_is_wanted_most() {
+        for (fields, want) in [
+            ("", false),
+            ("Accept-Encoding: gzip", true),
+            ("accept-encoding: GZIP", true),
+            ("Accept-Encoding: gzip;q=1.0", true),
+            ("Accept-Encoding: gzip,deflate", true),
+            ("Accept-Encoding: br, x-gzip ; Q=0.3", true),
+            ("Accept-Encoding: *", true),
+            ("Accept-Encoding: br\r\nAccept-Encoding: gzip", true),
+            ("Accept-Encoding: gzip;q=0", false),
+            ("Accept-Encoding: gzip; q=0.000", false),
+            ("Accept-Encoding: gzip;q=0, *", false),
+            ("Accept-Encoding: *;q=0", false),
+            ("Accept-Encoding: identity", false),
+            ("Accept-Encoding: gzip;q=0.5, identity", false),
+            ("Accept-Encoding: gzip;q=0.001", true),
+            ("Accept-Encoding: gzip;q=x", false),
+            ("Accept-Encoding: gzipped, agzip", false),
+            ("Accept-Encoding: ", false),
+        ] {
+            let text = format!(
+                "GET / HTTP/1.1\r\nHost: x\r\n{fields}{}\r\n",
+                if fields.is_empty() { "" } else { "\r\n" }
+            );
+            assert_eq!(parse(&text).unwrap().unwrap().request.wants_gzip(), want, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_split_at_the_first_equals() {
+        let read = |query: &str| {
+            let text = |encoded: Encoded<'_>| {
+                String::from_utf8_lossy(&encoded.bytes().collect::<Vec<_>>()).into_owned()
+            };
+            pairs(query).map(|(name, value)| (text(name), text(value))).collect::<Vec<_>>()
+        };
+        let pair = |name: &str, value: &str| (String::from(name), String::from(value));
+        assert_eq!(
+            read("expr=add,indom=60.2&a+b=%c3%BC%3d&&=x&names&z=1%zz%4"),
+            [pair("expr", "add,indom=60.2"), pair("a b", "ü="), pair("names", ""), pair("z", "1%zz%4")]
+        );
+        assert!(pairs("n%61mes=").all(|(name, value)| name.is("names") && value.is("")));
     }
 }

@@ -25,6 +25,11 @@ pub trait Site {
     /// The answer is out, or was not in time.
     fn end(&mut self);
 
+    /// An answer with this status goes out, whoever thought of it.
+    fn began(&mut self, status: Status) {
+        let _ = status;
+    }
+
     /// Further fields of all answers, each line with its CR LF. They stay the same while an answer's head goes out.
     fn fields(&self) -> &str {
         ""
@@ -260,7 +265,7 @@ impl Exporter {
         match Head::parse(input, self.limits.line, self.limits.head) {
             Ok(None) => {
                 if self.deadline().is_some_and(|by| now >= by) {
-                    self.at = At::Answer(Reply::last(Status::REQUEST_TIMEOUT));
+                    self.begin(site, Reply::last(Status::REQUEST_TIMEOUT));
                 }
                 Progress::NONE
             }
@@ -299,8 +304,13 @@ impl Exporter {
         // A page without a length ends with the connection where chunks are not known.
         let endless = matches!(body, Body::Site(Page { length: None, .. }));
         let keep = head.keep_alive && !(endless && head.is_old && !is_head);
-        self.at = At::Answer(Reply { body, is_head, is_old: head.is_old, keep });
+        self.begin(site, Reply { body, is_head, is_old: head.is_old, keep });
         Progress { consumed: head.len, produced: 0 }
+    }
+
+    fn begin(&mut self, site: &mut dyn Site, reply: Reply) {
+        site.began(reply.status());
+        self.at = At::Answer(reply);
     }
 
     /// Says the head of an answer.
@@ -407,12 +417,16 @@ impl Reply {
         Self { body: Body::Words(status), is_head: false, is_old: false, keep: false }
     }
 
-    /// Emits the head, and the words of a canned answer.
-    fn emit(&self, fields: &str, w: &mut Writer<'_>) {
-        let status = match self.body {
+    const fn status(&self) -> Status {
+        match self.body {
             Body::Site(page) => page.status,
             Body::Words(status) => status,
-        };
+        }
+    }
+
+    /// Emits the head, and the words of a canned answer.
+    fn emit(&self, fields: &str, w: &mut Writer<'_>) {
+        let status = self.status();
         w.bytes(b"HTTP/1.1 ");
         decimal(u64::from(status.code()), w);
         for piece in [" ", status.reason(), "\r\n", fields] {
@@ -492,3 +506,253 @@ const CHUNK_HEAD: usize = 6;
 const CHUNK_END: usize = 2;
 /// What four digits can say.
 const LARGEST_CHUNK: usize = 0xffff;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::{format, string::String, vec, vec::Vec};
+
+    const LIMITS: Limits = Limits { line: 100, head: 300, ..Limits::DEFAULT };
+    const HOST: &str = "Host: x\r\n";
+
+    /// A site with a page of its query's length, in as many pieces as it has room for.
+    #[derive(Default)]
+    struct Pages {
+        ready: bool,
+        length: bool,
+        abort: bool,
+        lie: usize,
+        left: usize,
+        ended: usize,
+    }
+
+    impl Site for Pages {
+        fn answer(&mut self, request: &Request<'_>) -> Answer {
+            if !self.ready {
+                return Answer::Later;
+            }
+            self.left = request.query.len();
+            let length = u64::try_from(self.left.saturating_add(self.lie)).ok().filter(|_| self.length);
+            match request.path {
+                "/page" => Answer::Page(Page {
+                    status: Status::OK,
+                    content_type: "text/plain",
+                    length,
+                    gzip: false,
+                    varies: true,
+                }),
+                _ => Answer::Status(Status::NOT_FOUND),
+            }
+        }
+
+        fn body(&mut self, output: &mut [u8]) -> Result<(usize, bool), Aborted> {
+            if self.abort {
+                return Err(Aborted);
+            }
+            let n = output.len().min(self.left);
+            output[..n].fill(b'#');
+            self.left = self.left.saturating_sub(n);
+            Ok((n, self.left == 0))
+        }
+
+        fn end(&mut self) {
+            self.ended = self.ended.saturating_add(1);
+        }
+
+        fn fields(&self) -> &str {
+            "X: y\r\n"
+        }
+    }
+
+    /// What comes out when the input comes in windows of `size` and goes out in windows of `room`.
+    fn served(site: &mut Pages, input: &str, size: usize, room: usize) -> Result<(String, bool), Error> {
+        let (mut exporter, mut out) = (Exporter::new(LIMITS), Vec::new());
+        let (mut from, mut to) = (0, 0);
+        let mut window = vec![0; room];
+        loop {
+            let done = exporter.step(site, &input.as_bytes()[from..to], &mut window, Instant::START)?;
+            from = done.consumed.saturating_add(from);
+            out.extend_from_slice(&window[..done.produced]);
+            if done.is_none() {
+                if to == input.len() {
+                    return Ok((String::from_utf8(out).unwrap(), exporter.is_done()));
+                }
+                to = to.saturating_add(size).min(input.len());
+            }
+        }
+    }
+
+    fn ready(length: bool) -> Pages {
+        Pages { ready: true, length, ..Pages::default() }
+    }
+
+    #[test]
+    fn every_window_gives_the_same_answers() {
+        let requests = format!(
+            "GET /page?12345 HTTP/1.1\r\n{HOST}\r\n\r\nHEAD /page?12345 HTTP/1.1\r\n{HOST}\r\n\
+             GET /nowhere HTTP/1.1\r\n{HOST}\r\nOPTIONS * HTTP/1.1\r\n{HOST}\r\n\
+             DELETE /page HTTP/1.1\r\n{HOST}\r\nGET /page?123 HTTP/1.0\r\n\r\n"
+        );
+        let page = "HTTP/1.1 200 OK\r\nX: y\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nVary: Accept, Accept-Encoding\r\n\r\n";
+        let canned = "Content-Type: text/plain; charset=utf-8\r\nContent-Length";
+        let want = format!(
+            "{page}#####{page}HTTP/1.1 404 Not Found\r\nX: y\r\n{canned}: 10\r\n\r\nNot Found\n\
+             HTTP/1.1 204 No Content\r\nX: y\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n\
+             HTTP/1.1 405 Method Not Allowed\r\nX: y\r\n{canned}: 19\r\nAllow: GET, HEAD, OPTIONS\r\n\r\nMethod Not Allowed\n\
+             HTTP/1.1 200 OK\r\nX: y\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nVary: Accept, Accept-Encoding\r\n\
+             Connection: close\r\n\r\n###"
+        );
+        for size in 1..requests.len() {
+            for room in [1, 2, 3, 7, 64, 4096] {
+                let mut site = ready(true);
+                assert_eq!(
+                    served(&mut site, &requests, size, room),
+                    Ok((want.clone(), true)),
+                    "{size} {room}"
+                );
+                assert_eq!(site.ended, 3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_unknown_length_comes_in_chunks_or_until_the_end() {
+        let query = "x".repeat(50);
+        for room in [MIN_WINDOW, 70, 71, 4096, 1 << 20] {
+            let input = format!("GET /page?{query} HTTP/1.1\r\n{HOST}\r\nHEAD /page HTTP/1.1\r\n{HOST}\r\n");
+            let (text, done) = served(&mut ready(false), &input, 1000, room).unwrap();
+            let mut rest = text
+                .split_once("Transfer-Encoding: chunked\r\nVary: Accept, Accept-Encoding\r\n\r\n")
+                .unwrap()
+                .1;
+            let mut page = String::new();
+            loop {
+                let (size, after) = rest.split_once("\r\n").unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                let (piece, after) = after.split_at(size);
+                page += piece;
+                rest = after.strip_prefix("\r\n").unwrap();
+                if size == 0 {
+                    break;
+                }
+            }
+            assert_eq!((page, done), ("#".repeat(50), false), "{room}");
+            assert!(rest.ends_with("chunked\r\nVary: Accept, Accept-Encoding\r\n\r\n"), "{rest}");
+            let input = format!("GET /page?{query} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+            let (text, done) = served(&mut ready(false), &input, 1000, room).unwrap();
+            assert!(
+                text.ends_with(&format!("Connection: close\r\n\r\n{}", "#".repeat(50))) && done,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_of_a_promise_ends_the_connection() {
+        for (site, room) in [
+            (Pages { abort: true, ..ready(true) }, 4096),
+            (Pages { abort: true, ..ready(false) }, 4096),
+            (Pages { lie: 1, ..ready(true) }, 1),
+        ] {
+            let mut site = site;
+            let input = format!("GET /page?123 HTTP/1.1\r\n{HOST}\r\n");
+            assert_eq!(served(&mut site, &input, 1000, room), Err(Error::Aborted));
+        }
+    }
+
+    #[test]
+    fn an_error_is_the_last_word_where_nobody_knows_what_follows() {
+        for (input, want) in [
+            ("GET /\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nGET / HTT", "405"),
+        ] {
+            for size in 1..input.len() {
+                let (text, done) = served(&mut ready(true), input, size, 5).unwrap();
+                assert!(text.starts_with(&format!("HTTP/1.1 {want} ")) && done, "{size} {text}");
+                assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+                assert!(text.contains("\r\nConnection: close\r\n"), "{text}");
+            }
+        }
+    }
+
+    /// What an exporter says to this input after so many milliseconds, having looked at it at the start.
+    fn late(site: &mut Pages, input: &str, millis: u64) -> (String, bool) {
+        let (mut exporter, mut window) = (Exporter::new(LIMITS), [0; 512]);
+        let mut step = |now| {
+            let done = exporter.step(site, input.as_bytes(), &mut window, Instant::from_millis(now)).unwrap();
+            let text = String::from_utf8(window[..done.produced].into()).unwrap();
+            (text, exporter.is_done(), exporter.deadline())
+        };
+        let (text, done, deadline) = step(0);
+        assert_eq!((text.as_str(), done), ("", false));
+        assert!(deadline.is_some());
+        let (text, done, _) = step(millis);
+        (text, done)
+    }
+
+    #[test]
+    fn nobody_is_waited_for_for_ever() {
+        assert_eq!(late(&mut ready(true), "", 10_000), (String::new(), true));
+        assert_eq!(late(&mut ready(true), "\r", 9_999), (String::new(), false));
+        let (text, done) = late(&mut ready(true), "GET", 10_000);
+        assert!(text.starts_with("HTTP/1.1 408 ") && done, "{text}");
+        assert_eq!(late(&mut ready(true), "GET", 9_999), (String::new(), false));
+        let request = format!("GET /page HTTP/1.1\r\n{HOST}\r\n");
+        let mut site = Pages::default();
+        let (text, done) = late(&mut site, &request, 10_000);
+        assert!(text.starts_with("HTTP/1.1 503 ") && !done, "{text}");
+        assert_eq!(site.ended, 1);
+    }
+
+    #[test]
+    fn a_kept_connection_is_idle_for_so_long() {
+        let request = format!("GET /page?1 HTTP/1.1\r\n{HOST}\r\n");
+        let (mut exporter, mut window, mut site) = (Exporter::new(LIMITS), [0; 512], ready(true));
+        let mut step = |input: &str, now| {
+            let done =
+                exporter.step(&mut site, input.as_bytes(), &mut window, Instant::from_millis(now)).unwrap();
+            (done.produced > 0, exporter.is_done())
+        };
+        assert_eq!(step(&request, 5), (true, false));
+        assert_eq!(step("", 75_004), (false, false));
+        assert_eq!(step("G", 75_004), (false, false));
+        assert_eq!(step("GE", 85_003), (false, false));
+        assert_eq!(step("GE", 85_004), (true, true));
+    }
+
+    #[test]
+    fn a_body_may_go_past_the_window() {
+        struct Past;
+        impl Site for Past {
+            fn answer(&mut self, _: &Request<'_>) -> Answer {
+                let status = Status::OK;
+                Answer::Page(Page { status, content_type: "x", length: Some(9), gzip: true, varies: false })
+            }
+            fn body(&mut self, _: &mut [u8]) -> Result<(usize, bool), Aborted> {
+                Ok((0, false))
+            }
+            fn end(&mut self) {}
+        }
+        let (mut exporter, mut window) = (Exporter::new(LIMITS), [0; 512]);
+        let request = format!("GET / HTTP/1.1\r\n{HOST}\r\n");
+        let mut step = |exporter: &mut Exporter, input: &str| {
+            exporter.step(&mut Past, input.as_bytes(), &mut window, Instant::START).unwrap()
+        };
+        assert!(step(&mut exporter, &request).consumed == request.len());
+        for left in [9, 5] {
+            assert_eq!(exporter.body_left(), Some(left));
+            exporter.passed(if left == 9 { 4 } else { 5 });
+            step(&mut exporter, "");
+        }
+        assert!(exporter.is_idle() && exporter.body_left().is_none());
+    }
+
+    #[test]
+    fn who_is_refused_hears_why() {
+        let (mut exporter, mut window) = (Exporter::refusing(LIMITS, Status::UNAVAILABLE), [0; 512]);
+        let done = exporter.step(&mut ready(true), b"GET / HT", &mut window, Instant::START).unwrap();
+        assert!(window.starts_with(b"HTTP/1.1 503 ") && exporter.is_done());
+        assert_eq!(done.consumed, 8);
+    }
+}

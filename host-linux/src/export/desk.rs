@@ -174,7 +174,13 @@ impl Desk {
         let token = Token(TARGETS.saturating_add(place));
         let registry = self.registry.try_clone().map_err(|error| error.to_string())?;
         let pmcd = Pmcd::new(registry, token, address, self.timeout);
-        self.targets.push(Target { spelt: spelt.to_owned(), pmcd, pages: page::Pages::default(), scrapes: Scrapes::default(), typical: 0 });
+        self.targets.push(Target {
+            spelt: spelt.to_owned(),
+            pmcd,
+            pages: page::Pages::default(),
+            scrapes: Scrapes::default(),
+            typical: 0,
+        });
         Ok(place)
     }
 
@@ -185,7 +191,9 @@ impl Desk {
             return Err(Reply::Refused(404, "none of these names is exported here".into()));
         };
         let place = self.target(asked.query.host.as_deref())?;
-        let Some(target) = self.targets.get_mut(place) else { return Err(Reply::Refused(503, "gone".into())) };
+        let Some(target) = self.targets.get_mut(place) else {
+            return Err(Reply::Refused(503, "gone".into()));
+        };
         let ask = Ask {
             format: Format::negotiate(request.field("accept")),
             naming: asked.query.naming,

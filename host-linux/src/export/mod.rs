@@ -58,7 +58,10 @@ fn start(options: &Options) -> io::Result<Export> {
     let poll = Poll::new()?;
     let signals = Signals::of_end(poll.registry(), SIGNALS)?;
     let Some(listen) = options.web else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "--web.listen-address: export without pages is nothing"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "--web.listen-address: export without pages is nothing",
+        ));
     };
     let desk = Desk::new(poll.registry().try_clone()?, &options.export)?;
     let settings = Settings {

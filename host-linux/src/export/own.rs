@@ -6,7 +6,6 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-
 use pmbridge_core::exposition::{
     Format,
     writer::{self, Family, Help, Kind},
@@ -57,7 +56,9 @@ const TABLE: &[Row] = &[
     gauge("scrape_duration_seconds", "seconds", "Time that pmcd took for this page", |facts, samples| {
         samples.seconds(facts.took.as_secs_f64());
     }),
-    gauge("scrape_metrics", "", "Metrics that were asked for", |facts, samples| samples.one(wide(facts.metrics))),
+    gauge("scrape_metrics", "", "Metrics that were asked for", |facts, samples| {
+        samples.one(wide(facts.metrics))
+    }),
     gauge("scrape_series", "", "Series on this page", |facts, samples| samples.one(wide(facts.series))),
     counter("scrapes", "Scrapes of this pmcd that brought a page", |facts, samples| {
         samples.one(facts.scrapes.whole);
@@ -67,12 +68,18 @@ const TABLE: &[Row] = &[
     }),
     gauge("agent_up", "", "Whether the agent answered the last fetch that asked it", |facts, samples| {
         for (domain, agent) in facts.catalog.agents() {
-            samples.labelled(format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)), u64::from(agent.is_up));
+            samples.labelled(
+                format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)),
+                u64::from(agent.is_up),
+            );
         }
     }),
     counter("agent_errors", "Metrics of the agent that had an error instead of values", |facts, samples| {
         for (domain, agent) in facts.catalog.agents() {
-            samples.labelled(format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)), agent.errors);
+            samples.labelled(
+                format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)),
+                agent.errors,
+            );
         }
     }),
     counter("reconnects", "How often this pmcd was lost and connected again", |facts, samples| {
@@ -81,9 +88,13 @@ const TABLE: &[Row] = &[
     counter("fetches", "Fetches that this pmcd answered", |facts, samples| {
         samples.one(facts.catalog.stats().fetches);
     }),
-    counter("questions", "Questions about names, descriptions, help, instances and labels", |facts, samples| {
-        samples.one(facts.catalog.stats().reads);
-    }),
+    counter(
+        "questions",
+        "Questions about names, descriptions, help, instances and labels",
+        |facts, samples| {
+            samples.one(facts.catalog.stats().reads);
+        },
+    ),
     counter("cache_hits", "Values whose labels were known", |facts, samples| {
         samples.one(facts.catalog.stats().hits);
     }),
@@ -99,9 +110,13 @@ const TABLE: &[Row] = &[
     counter("http_connections_refused", "Connections that were one too many", |facts, samples| {
         samples.one(facts.web.refused);
     }),
-    counter("http_connections_dropped", "Connections closed for being slow, or for what they sent", |facts, samples| {
-        samples.one(facts.web.dropped);
-    }),
+    counter(
+        "http_connections_dropped",
+        "Connections closed for being slow, or for what they sent",
+        |facts, samples| {
+            samples.one(facts.web.dropped);
+        },
+    ),
     counter("http_responses", "Answers by status", |facts, samples| {
         for (code, count) in &facts.web.answers {
             samples.labelled(format_args!("code=\"{code}\""), *count);
@@ -142,11 +157,7 @@ const fn gauge(
     Row { name, kind: Kind::Gauge, unit, help, samples }
 }
 
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    samples: fn(&Facts<'_>, &mut Samples),
-) -> Row {
+const fn counter(name: &'static str, help: &'static str, samples: fn(&Facts<'_>, &mut Samples)) -> Row {
     Row { name, kind: Kind::Counter, unit: "", help, samples }
 }
 
@@ -154,13 +165,18 @@ const fn counter(
 pub(super) fn write(format: Format, facts: &Facts<'_>, page: &mut Vec<u8>) {
     for (prefix, table) in [("pmbridge_export_", TABLE), ("process_", PROCESS)] {
         for row in table {
-            let mut samples = Samples { name: format!("{prefix}{}", row.name), suffix: row.kind.suffix(), text: String::new() };
+            let mut samples = Samples {
+                name: format!("{prefix}{}", row.name),
+                suffix: row.kind.suffix(),
+                text: String::new(),
+            };
             (row.samples)(facts, &mut samples);
             // A family without a sample would only say that there is none.
             if samples.text.is_empty() {
                 continue;
             }
-            let family = Family { name: &samples.name, kind: row.kind, help: Help::Plain(row.help), unit: row.unit };
+            let family =
+                Family { name: &samples.name, kind: row.kind, help: Help::Plain(row.help), unit: row.unit };
             writer::head(format, &family, &mut |piece| page.extend_from_slice(piece));
             page.extend_from_slice(samples.text.as_bytes());
         }

@@ -54,7 +54,8 @@ impl Query {
         let mut rank = WORDS_FOR_NAMES.len();
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
-            let is_host = matches!(name, "hostspec" | "hostname") || (name == "target" && defaults.target_is_host);
+            let is_host =
+                matches!(name, "hostspec" | "hostname") || (name == "target" && defaults.target_is_host);
             if is_host {
                 query.set_host(value)?;
             } else if let Some(place) = WORDS_FOR_NAMES.iter().position(|word| *word == name) {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use pmbridge_core::mapping::export::Naming;
 
-use super::commands::{Command, DEBUG, Flag, USER, address, seconds, size};
 use super::Invocation;
+use super::commands::{Command, DEBUG, Flag, USER, address, seconds, size};
 
 const WEB_LISTEN: Flag = Flag {
     long: "web.listen-address",
