@@ -165,7 +165,7 @@ impl Desk {
         if let Some(place) = self.targets.iter().position(|target| target.spelt == host) {
             return Ok(place);
         }
-        self.open(&host.to_owned()).map_err(|why| Reply::Refused(503, why))
+        self.open(host).map_err(|why| Reply::Refused(503, why))
     }
 
     fn open(&mut self, spelt: &str) -> Result<usize, String> {
@@ -236,7 +236,8 @@ impl Target {
             Ok(time) => *time,
             Err(why) => return Reply::Refused(503, format!("{}: {why}", self.spelt)),
         };
-        if ended.metrics.is_empty() && !ended.selection.names().is_empty() {
+        let names = ended.selection.names().len();
+        if names > 0 && ended.unknown.len() == names {
             return Reply::Refused(404, "pmcd has no metrics of these names".into());
         }
         let mut page = Vec::with_capacity(self.typical.saturating_add(self.typical / 8));

@@ -32,7 +32,8 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Appends the page of the metrics at these places of the catalogue, which are in order and come once.
+    /// Appends the families of the metrics at these places of the catalogue, which are in order and come once. What ends
+    /// a page is left to whoever has more to say.
     pub(crate) fn render(
         &mut self,
         catalog: &Catalog,
@@ -56,7 +57,6 @@ impl Pages {
                 render_family(family, head, metric, catalog.series(place), ask.format, &tail, out);
             }
         }
-        writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
     }
 }
 

@@ -161,11 +161,6 @@ impl Web {
         })
     }
 
-    /// Where it listens, as the kernel has it.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Where the pages are, for people.
     pub(crate) fn url(&self) -> String {
         let scheme = if self.house.config.tls.is_some() { "https" } else { "http" };

@@ -14,7 +14,7 @@ type Row = (Metric, Vec<Series>);
 fn metric(name: &str, kind: Type, semantics: Semantics, units: Units, values: &[(&str, Value)]) -> Row {
     let pmid = Pmid::new(60, 2, 0).unwrap();
     let indom = if values.len() == 1 { InDom::NULL } else { InDom::new(60, 2).unwrap() };
-    let mut metric = Metric::new(name);
+    let mut metric = Metric::new(&name.into());
     metric.desc = Some(Desc { pmid, kind, indom, semantics, units });
     metric.oneline = format!("help \"of\" {name}").into();
     let series = values.iter().zip(0..).map(|((labels, value), inst)| Series {
@@ -34,6 +34,7 @@ fn page(catalog: &Catalog, ask: Ask) -> String {
     let all: Vec<usize> = (0..catalog.metrics().len()).collect();
     let mut out = Vec::new();
     Pages::default().render(catalog, &all, ask, TIME, &mut out);
+    writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
     String::from_utf8(out).unwrap()
 }
 
