@@ -134,16 +134,16 @@ const TABLE: &[Row] = &[
 /// What every exporter says of its process.
 const PROCESS: &[Row] = &[
     Row {
-        name: "process_cpu_seconds",
+        name: "cpu_seconds",
         kind: Kind::Counter,
         unit: "seconds",
         help: "Total user and system CPU time spent in seconds.",
         samples: |_, samples| samples.seconds(process::cpu_seconds()),
     },
-    gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes.", |_, samples| {
+    gauge("resident_memory_bytes", "bytes", "Resident memory size in bytes.", |_, samples| {
         samples.one(process::resident_bytes());
     }),
-    gauge("process_open_fds", "", "Number of open file descriptors.", |_, samples| {
+    gauge("open_fds", "", "Number of open file descriptors.", |_, samples| {
         samples.one(process::open_descriptors());
     }),
 ];
