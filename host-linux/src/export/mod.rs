@@ -6,8 +6,6 @@
 mod address;
 mod catalog;
 mod desk;
-#[cfg(test)]
-mod drive;
 mod families;
 mod gather;
 mod labels;
@@ -16,6 +14,8 @@ mod page;
 mod pmcd;
 mod query;
 mod selection;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::process::ExitCode;
