@@ -353,38 +353,32 @@ impl Catalog {
         }
     }
 
-    /// The instances of a domain were read: what is labelled otherwise now is labelled anew.
+    /// The instances of a domain were read: what has no labels gets them, and what is labelled otherwise now is labelled
+    /// anew. An instance that nobody can name is not shown.
     pub(super) fn settle(&mut self, indom: InDom) {
-        if !self.labels.settle(indom) {
-            return;
+        self.dirty.remove(&indom);
+        let is_of = |metric: &Metric| metric.desc.is_some_and(|desc| desc.indom == indom);
+        if self.labels.settle(indom) {
+            for metric in self.metrics.iter_mut().filter(|metric| is_of(metric)) {
+                metric.relabel(&mut self.labels);
+            }
         }
-        for metric in &mut self.metrics {
-            let Some(group) = metric.group.filter(|_| metric.desc.is_some_and(|desc| desc.indom == indom))
-            else {
-                continue;
-            };
-            metric.series.retain_mut(|series| match self.labels.text(group, series.inst) {
-                Some(text) => {
-                    series.labels = text;
-                    true
-                }
-                None => false,
-            });
-        }
+        let (metrics, labels) = (&mut self.metrics, &mut self.labels);
+        self.unlabelled.retain(|place| match metrics.get_mut(*place).filter(|metric| is_of(metric)) {
+            Some(metric) => {
+                metric.relabel(labels);
+                false
+            }
+            None => true,
+        });
     }
 
-    /// Labels what came without; an instance that nobody can name is not shown.
+    /// The scrape has ended.
     pub(super) fn finish(&mut self) {
         for place in std::mem::take(&mut self.unlabelled) {
-            let Some(metric) = self.metrics.get_mut(place) else { continue };
-            let Some(group) = metric.group else { continue };
-            metric.series.retain_mut(|series| match self.labels.text(group, series.inst) {
-                Some(text) => {
-                    series.labels = text;
-                    true
-                }
-                None => false,
-            });
+            if let Some(metric) = self.metrics.get_mut(place) {
+                metric.relabel(&mut self.labels);
+            }
         }
         self.dirty.clear();
     }
@@ -411,6 +405,17 @@ impl Metric {
             labels: Rc::default(),
             group: None,
         }
+    }
+
+    fn relabel(&mut self, labels: &mut Labels) {
+        let Some(group) = self.group else { return };
+        self.series.retain_mut(|series| match labels.text(group, series.inst) {
+            Some(text) => {
+                series.labels = text;
+                true
+            }
+            None => false,
+        });
     }
 }
 

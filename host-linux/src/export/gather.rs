@@ -401,10 +401,6 @@ impl Gather {
     }
 
     fn end(&mut self) -> Stage {
-        let dirty: Vec<_> = self.catalog.dirty.iter().copied().collect();
-        for indom in dirty {
-            self.catalog.settle(indom);
-        }
         self.catalog.finish();
         let lacks = |wanted: &Wanted| {
             !wanted.unknown.is_empty() || wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking)
@@ -467,10 +463,11 @@ impl Gather {
                 self.catalog.labels.name_members(indom, &all);
             }
             (Job::Instances(_), Answer::Refused(_)) => {}
-            (Job::Members(indom), Answer::Labels(sets)) => {
-                self.catalog.labels.label_members(indom, Some(&sets))
+            (Job::Members(indom), answer) => {
+                let sets = self.sets(answer)?.flatten();
+                self.catalog.labels.label_members(indom, sets.as_ref());
+                self.catalog.settle(indom);
             }
-            (Job::Members(indom), Answer::Refused(_)) => self.catalog.labels.label_members(indom, None),
             (Job::Fetch(range), Answer::Results(results)) => self.take(range, &results),
             (Job::Fetch(_), Answer::Refused(status)) => self.refused = Some(status),
             _ => return Err(OutOfStep),

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Instant as Clock;
 
 use mio::{Registry, Token};
 use pmbridge_core::pcp::Status;
@@ -38,6 +39,8 @@ pub(crate) struct Pmcd {
     tx: Tx,
     /// The connection may have bytes for us, or take some.
     is_woken: bool,
+    /// There was more to do than one turn may take.
+    is_unfinished: bool,
     gather: Gather,
     current: Option<Scrape>,
     queue: VecDeque<Scrape>,
@@ -121,6 +124,7 @@ impl Pmcd {
             rx: Window::new(WINDOW, size(MAX_ANSWER)),
             tx: Tx::new(WINDOW, MAX_TX),
             is_woken: false,
+            is_unfinished: false,
             gather: Gather::new(),
             current: None,
             queue: VecDeque::new(),
@@ -202,7 +206,7 @@ impl Pmcd {
                 continue;
             }
             let may_begin = self.client.is_ready() && self.gather.is_idle() && !self.queue.is_empty();
-            if !may_begin && self.ended.is_empty() {
+            if self.is_unfinished || !may_begin && self.ended.is_empty() {
                 return None;
             }
         }
@@ -210,7 +214,7 @@ impl Pmcd {
 
     /// When to pump again though nothing has happened.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        if !self.ended.is_empty() {
+        if !self.ended.is_empty() || self.is_unfinished {
             return Some(Instant::START);
         }
         let waiting = self.current.iter().chain(&self.queue).flat_map(|scrape| &scrape.waiting);
@@ -400,7 +404,8 @@ impl Pmcd {
     /// Moves bytes, and lets the client read and write them, until nothing moves; or why the connection is over.
     fn exchange(&mut self, now: Instant) -> Result<(), String> {
         let Link::Up { socket, .. } = &mut self.link else { return Ok(()) };
-        let mut is_ended = false;
+        let (mut is_ended, began) = (false, Clock::now());
+        self.is_unfinished = false;
         loop {
             if self.is_woken && !is_ended {
                 match receive(socket, &mut self.rx, true).map_err(|error| error.to_string())? {
@@ -420,12 +425,19 @@ impl Pmcd {
                     break;
                 }
                 moved = true;
+                if began.elapsed() >= TURN {
+                    self.is_unfinished = true;
+                    break;
+                }
             }
             let pending = self.tx.pending().len();
             if send(socket, &mut self.tx).map_err(|error| error.to_string())? == Flow::Ended {
                 is_ended = true;
             }
             moved |= self.tx.pending().len() < pending;
+            if self.is_unfinished {
+                return Ok(());
+            }
             if !moved && (is_ended || !self.is_woken) {
                 return if is_ended { Err("it closed the connection".into()) } else { Ok(()) };
             }
@@ -454,6 +466,8 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(5);
 /// How often one scrape is begun.
 const MOST_BEGUN: u32 = 3;
+/// So long one pmcd may keep the loop from the others.
+const TURN: std::time::Duration = std::time::Duration::from_millis(20);
 /// Bytes of a window at first.
 const WINDOW: usize = 64 << 10;
 /// What waits to be sent is at most this: questions are at most 64 KiB.
