@@ -41,7 +41,6 @@ pub(super) struct Gather {
     is_partial: bool,
     /// Some help or labels could not be read.
     is_vague: bool,
-    retry: Retry,
     now: Instant,
     time: Option<Timestamp>,
     /// The agents that have answered.
@@ -95,6 +94,7 @@ struct Wanted {
     places: Rc<[usize]>,
     unknown: Rc<[usize]>,
     plan: Option<Rc<Plan>>,
+    retry: Retry,
 }
 
 /// What to fetch.
@@ -155,7 +155,6 @@ impl Gather {
             is_renamed: false,
             is_partial: false,
             is_vague: false,
-            retry: Retry::default(),
             now: Instant::START,
             time: None,
             alive: Vec::new(),
@@ -214,7 +213,7 @@ impl Gather {
         self.recent.clear();
         self.names.clear();
         (self.stage, self.wanted, self.doubt) = (Stage::Idle, None, Doubt::default());
-        (self.is_partial, self.retry) = (false, Retry::default());
+        self.is_partial = false;
     }
 
     /// Goes on to the next stage that has questions.
@@ -234,15 +233,15 @@ impl Gather {
     }
 
     fn ask_names(&mut self) -> Stage {
-        let is_due = self.now >= self.retry.at;
         let Some(wanted) = &mut self.wanted else { return Stage::Done };
+        let is_due = self.now >= wanted.retry.at;
         let is_lacking = wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking);
         self.doubt.names |= is_due && (self.is_partial || !wanted.unknown.is_empty());
         self.doubt.labels |= is_due && self.is_vague;
         let Doubt { names, agents, labels } = std::mem::replace(&mut self.doubt, Doubt::NONE);
         if names || agents || labels {
-            (wanted.plan, self.is_vague) = (None, false);
-            self.recent.clear();
+            self.is_vague = false;
+            self.recent.iter_mut().chain([&mut *wanted]).for_each(|wanted| wanted.plan = None);
         }
         if agents {
             self.catalog.forget_agents();
@@ -390,7 +389,7 @@ impl Gather {
         self.alive.clear();
         if self.refused.is_none() && self.doubt.is_any() && !self.is_second {
             (self.is_second, self.time) = (true, None);
-            self.retry = Retry::default();
+            self.recent.iter_mut().chain(&mut self.wanted).for_each(|wanted| wanted.retry = Retry::default());
             return Stage::Begin;
         }
         for indom in &self.catalog.dirty {
@@ -402,16 +401,14 @@ impl Gather {
 
     fn end(&mut self) -> Stage {
         self.catalog.finish();
-        let lacks = |wanted: &Wanted| {
-            !wanted.unknown.is_empty() || wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking)
-        };
-        let is_lacking = self.is_partial || self.is_vague || self.wanted.as_ref().is_some_and(lacks);
-        if !is_lacking {
-            self.retry = Retry::default();
-        } else if self.now >= self.retry.at {
-            self.retry.at = self.now.saturating_add(self.retry.after);
-            let twice = self.retry.after.saturating_add(self.retry.after);
-            self.retry.after = twice.min(LAST_RETRY);
+        let Some(wanted) = &mut self.wanted else { return Stage::Done };
+        let is_short = wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking) || !wanted.unknown.is_empty();
+        if !(is_short || self.is_partial || self.is_vague) {
+            wanted.retry = Retry::default();
+        } else if self.now >= wanted.retry.at {
+            wanted.retry.at = self.now.saturating_add(wanted.retry.after);
+            let twice = wanted.retry.after.saturating_add(wanted.retry.after);
+            wanted.retry.after = twice.min(LAST_RETRY);
         }
         Stage::Done
     }
@@ -642,6 +639,7 @@ impl Wanted {
             places: Rc::default(),
             unknown: Rc::default(),
             plan: None,
+            retry: Retry::default(),
         }
     }
 }

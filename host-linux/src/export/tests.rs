@@ -460,10 +460,29 @@ fn what_cannot_be_described_is_asked_again_later_and_ever_less_often() {
             times.push(talk.now / 1000);
         }
     }
-    assert_eq!(times, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    assert_eq!(times, [1, 2, 4, 8, 16, 32, 64, 124, 184, 244]);
     talk.server.absent.clear();
     talk.now += 60_000;
     assert_eq!(talk.page(&["sample"]), [r#"sample.one{hostname="vm"} 1"#]);
+}
+
+#[test]
+fn names_that_select_nothing_are_looked_for_ever_less_often_whoever_else_asks() {
+    let mut talk = Talk::new(server());
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        talk.page(&["load"]);
+        talk.page(&["nothing"]);
+        if talk.now > 0 && talk.asked(Kind::PMNS_TRAVERSE) > 0 {
+            times.push(talk.now / 1000);
+        }
+        talk.page(&["neither"]);
+        talk.now += 1000;
+    }
+    assert_eq!(times, [1, 3, 7, 15, 31, 63, 123, 183]);
+    talk.server.metric("nothing.at.all", id(60, 8), InDom::NULL, &[(-1, 7)]);
+    talk.now += 60_000;
+    assert_eq!(talk.page(&["nothing"]).len(), 1);
 }
 
 #[test]
