@@ -223,10 +223,10 @@ impl Conn {
         Ok((sent, false))
     }
 
-    /// Who takes nothing for too long, or all too little, is shown out.
+    /// Who takes nothing for too long, or all too little, is shown out. What is taken then tells of a slow reader, for the
+    /// kernel tells of room only when there is much of it; or of what had just become room, once.
     fn stalled(&mut self, now: Instant, moved: bool) -> Fate {
-        let over = |by: Option<Instant>| by.is_some_and(|by| now >= by);
-        if over(self.page_by) || (over(self.stalls) && !moved) {
+        if is_over(self.page_by, now) || (is_over(self.stalls, now) && !moved) {
             return Fate::Dropped;
         }
         if moved || self.stalls.is_none() {
@@ -254,6 +254,10 @@ impl Conn {
             (false, false) => Fate::Waits,
         }
     }
+}
+
+fn is_over(by: Option<Instant>, now: Instant) -> bool {
+    by.is_some_and(|by| now >= by)
 }
 
 /// Writes some of it: how much, or nothing where the socket takes none for now.

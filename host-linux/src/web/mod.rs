@@ -8,6 +8,8 @@ mod config;
 mod conn;
 mod document;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};

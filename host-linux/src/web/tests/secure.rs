@@ -1,0 +1,1 @@
+//! Encryption, certificates and passwords, with clients that are not ours: curl and OpenSSL.
