@@ -66,7 +66,7 @@ fn who_does_not_read_is_dropped_and_its_page_with_it() {
         thread::sleep(Span::from_millis(300));
         server.stats().bytes == before
     });
-    server.turn(29);
+    server.turn(20);
     server.serves(100);
     assert_eq!(server.stats().dropped, 0);
     for _ in 0..2 {
