@@ -127,7 +127,8 @@ impl Conn {
                 self.ended = flow == Flow::Ended;
                 self.readable = flow == Flow::Done;
             }
-            // An encrypted connection has words of its own.
+            // An encrypted connection has words of its own, and may hold back some of ours.
+            let held = self.stream.unflushed();
             self.stream.flush()?;
             if let Some(by) = self.lingers {
                 return Ok(self.linger(by, turn.now));
@@ -137,6 +138,9 @@ impl Conn {
             let (sent, blocked) = self.send(turn, &mut budget)?;
             if self.exporter.is_idle() && !idle || sent > 0 {
                 self.since = turn.now;
+            }
+            if let Some(taken) = self.stream.unflushed() {
+                return Ok(self.stalled(turn.now, sent > 0 || held != Some(taken)));
             }
             if blocked {
                 return Ok(self.stalled(turn.now, sent > 0));

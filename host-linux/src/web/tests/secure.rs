@@ -130,6 +130,22 @@ fn pages_come_encrypted() {
     );
     let accepted = server.stats().accepted;
     assert!(accepted <= 7, "{accepted}");
+    // The last of a page is held back with the encryption when the connection has nothing else to say.
+    let out = Command::new("/usr/bin/curl")
+        .args([
+            "-sS",
+            "--cacert",
+            "ca.pem",
+            "--limit-rate",
+            "6M",
+            "-H",
+            "Connection: close",
+            &url("size=12000000"),
+        ])
+        .current_dir(&dir.0)
+        .output()
+        .unwrap();
+    assert!(out.stdout == page(12_000_000), "{} {}", out.stdout.len(), String::from_utf8_lossy(&out.stderr));
 }
 
 #[test]
