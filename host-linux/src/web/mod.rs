@@ -8,6 +8,8 @@ mod config;
 mod conn;
 mod document;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -100,10 +102,14 @@ pub(crate) struct Web {
     accepting: bool,
     /// When connections are taken again, where that has failed.
     accept_at: Option<Instant>,
+    /// When it may be said again that it has failed.
+    warned: Option<Instant>,
     conns: Vec<Option<Conn>>,
     free: Vec<usize>,
     /// Connections that may go on, those whose requests wait, and when which is looked at though nothing has happened.
     ready: BTreeSet<usize>,
+    /// Who is next of those.
+    next: usize,
     waiting: BTreeSet<usize>,
     alarms: BTreeSet<(Instant, usize)>,
     /// Somebody's password is verified.
@@ -146,9 +152,11 @@ impl Web {
             listener,
             accepting: true,
             accept_at: None,
+            warned: None,
             conns: Vec::new(),
             free: Vec::new(),
             ready: BTreeSet::new(),
+            next: 0,
             waiting: BTreeSet::new(),
             alarms: BTreeSet::new(),
             rung: false,
@@ -201,13 +209,14 @@ impl Web {
         }
         self.look_at_config();
         self.date.set(SystemTime::now());
-        for _ in 0..ROUNDS {
-            for place in core::mem::take(&mut self.ready) {
-                self.turn(place, pages, now);
-            }
-            if self.ready.is_empty() {
-                return;
-            }
+        let until = self.stats.bytes.saturating_add(PUMPED);
+        for _ in 0..TURNS {
+            // Round and round, so that nobody is last each time.
+            let next = self.ready.range(self.next..).next().or_else(|| self.ready.first());
+            let Some(place) = next.copied().filter(|_| self.stats.bytes < until) else { return };
+            self.ready.remove(&place);
+            self.next = place.saturating_add(1);
+            self.turn(place, pages, now);
         }
     }
 
@@ -247,7 +256,8 @@ impl Web {
                         // Who waits in the backlog is not announced again.
                         self.accepting = false;
                         self.accept_at = Some(now.saturating_add(PAUSE));
-                        if !self.show_out(pages, now) {
+                        if !self.show_out(pages, now) && self.warned.is_none_or(|at| now >= at) {
+                            self.warned = Some(now.saturating_add(MINUTE));
                             self.log.warning(format_args!("cannot take a connection for pages: {error}"));
                         }
                     }
@@ -398,8 +408,9 @@ const BELL: usize = 1;
 const FIRST: usize = 2;
 /// What goes out with a head.
 const SCRATCH: usize = 32 << 10;
-/// Turns that a connection may have before other work.
-const ROUNDS: usize = 8;
+/// Turns that connections may have before other work, and bytes that they may send.
+const TURNS: usize = 4096;
+const PUMPED: u64 = 32 << 20;
 /// Connections that are taken before other work.
 const ACCEPTED: usize = 64;
 /// Connections beyond the most that are told so.
@@ -408,3 +419,5 @@ const TOLD: usize = 64;
 const FRESH: Duration = Duration::from_secs(2);
 /// How long no connection is taken after that has failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often the same may be said.
+const MINUTE: Duration = Duration::from_secs(60);
