@@ -178,3 +178,62 @@ fn any_names_labels_and_values_come_back() {
         }
     }
 }
+
+/// The documents of the parser's suite.
+fn documents() -> Vec<Vec<u8>> {
+    let at = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/exposition");
+    let paths = std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "txt"))
+        .map(|p| std::fs::read(p).unwrap())
+        .collect()
+}
+
+/// What a document says, but for the spelling.
+fn said(document: &[u8]) -> Vec<String> {
+    let (mut parser, mut window, mut said) = (Parser::new(), document, Vec::new());
+    let set = |labels: LabelSet<'_>| {
+        labels.iter().map(|l| (l.name.to_string(), l.value.to_string())).collect::<Vec<_>>()
+    };
+    while let Some(line) = parser.next(&mut window) {
+        if let Ok(Line::Sample(sample)) = line {
+            let exemplar = sample.tail.exemplar.map(|e| (set(e.labels), e.value.to_owned(), e.timestamp));
+            said.push(format!("{} {:?} {} {exemplar:?}", sample.name, set(sample.labels), sample.tail.value));
+        }
+    }
+    said
+}
+
+#[test]
+fn documents_that_are_written_again_say_the_same() {
+    assert!(!documents().is_empty());
+    for document in documents() {
+        let (mut parser, mut window) = (Parser::new(), &document[..]);
+        let (mut out, mut utf8) = (String::new(), String::new());
+        let mut is_plain = true;
+        while let Some(line) = parser.next(&mut window) {
+            let Ok(Line::Sample(sample)) = line else { continue };
+            let exemplar = sample.tail.exemplar.filter(|e| e.labels.as_str().chars().count() < 100);
+            is_plain &= exemplar.is_some() == sample.tail.exemplar.is_some();
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            is_plain &= sample.name.chars().all(legal) && !sample.labels.as_str().contains("\"=");
+            for (format, out) in [(Format::OpenMetrics, &mut out), (Format::Text100, &mut utf8)] {
+                out.push_str(&text(|put| {
+                    let write = |put: &mut dyn FnMut(&[u8])| put(sample.tail.value.as_bytes());
+                    let rest = Rest { exemplar, time: None };
+                    writer::sample(format, (sample.name, ""), sample.labels, write, rest, put);
+                }));
+            }
+        }
+        let want = said(&document);
+        if is_plain {
+            assert_eq!(said(out.as_bytes()), want);
+        }
+        let without = |said: Vec<String>| {
+            said.into_iter()
+                .map(|line| line.split(" Some(").next().unwrap().replace(" None", ""))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(without(said(utf8.as_bytes())), without(want));
+    }
+}

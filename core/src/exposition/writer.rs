@@ -16,6 +16,8 @@
 //! Names and label sets are given as the parser gives them, so with their escapes; a name that needs no quotes has none.
 //! Rules between lines are the caller's: one head for each family, in front of all of its samples.
 
+use memchr::{memchr2, memchr3};
+
 use super::{Exemplar, Format, LabelSet, Name, Pieces, Put, value};
 use crate::time::Timestamp;
 
@@ -132,8 +134,8 @@ pub fn head_as(format: Format, family: &Family<'_>, suffix: &str, put: Put<'_>) 
         open(b"# HELP ", put);
         let quotes = format == Format::OpenMetrics;
         match help {
-            Help::Plain(text) => escape(text.as_bytes(), quotes, put),
-            Help::Sent(text) => Pieces::of(text).for_each(|piece| escape(piece.as_bytes(), quotes, put)),
+            Help::Plain(text) => escape(text, quotes, put),
+            Help::Sent(text) => Pieces::of(text).for_each(|piece| escape(piece, quotes, put)),
         }
         put(b"\n");
     }
@@ -252,30 +254,30 @@ pub fn end(format: Format, put: Put<'_>) {
 /// Writes the inside of a quoted label value: quotes, backslashes and line feeds are escaped, what is not UTF-8 is
 /// replaced.
 pub fn escape_label(text: &[u8], put: Put<'_>) {
-    escape(text, true, put);
-}
-
-/// Writes a text with its escapes; the quote's is not of all texts.
-fn escape(text: &[u8], quotes: bool, put: Put<'_>) {
     for chunk in text.utf8_chunks() {
-        let mut rest = chunk.valid().as_bytes();
-        loop {
-            let plain = rest.iter().position(|&b| b == b'\\' || b == b'\n' || quotes && b == b'"');
-            let Some((head, tail)) = plain.and_then(|at| rest.split_at_checked(at)) else { break };
-            put(head);
-            let Some((&byte, tail)) = tail.split_first() else { break };
-            put(match byte {
-                b'\n' => b"\\n",
-                b'"' => b"\\\"",
-                _ => b"\\\\",
-            });
-            rest = tail;
-        }
-        put(rest);
+        escape(chunk.valid(), true, put);
         if !chunk.invalid().is_empty() {
             put("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// Writes a text with its escapes; the quote's is not of all texts.
+fn escape(text: &str, quotes: bool, put: Put<'_>) {
+    let mut rest = text.as_bytes();
+    loop {
+        let special = if quotes { memchr3(b'\\', b'\n', b'"', rest) } else { memchr2(b'\\', b'\n', rest) };
+        let Some((head, tail)) = special.and_then(|at| rest.split_at_checked(at)) else { break };
+        put(head);
+        let Some((&byte, tail)) = tail.split_first() else { break };
+        put(match byte {
+            b'\n' => b"\\n",
+            b'"' => b"\\\"",
+            _ => b"\\\\",
+        });
+        rest = tail;
+    }
+    put(rest);
 }
 
 /// Writes a name as it stands in a HELP or TYPE line.
@@ -294,7 +296,7 @@ fn remark_name(format: Format, name: &str, suffix: &str, put: Put<'_>) {
 /// Writes a text and what follows it in quotes.
 fn quoted(pieces: Pieces<'_>, suffix: &str, put: Put<'_>) {
     put(b"\"");
-    pieces.for_each(|piece| escape_label(piece.as_bytes(), put));
+    pieces.for_each(|piece| escape(piece, true, put));
     put(suffix.as_bytes());
     put(b"\"");
 }

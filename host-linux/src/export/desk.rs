@@ -242,7 +242,7 @@ impl Target {
         }
         let mut page = Vec::with_capacity(self.typical.saturating_add(self.typical / 8));
         let catalog = self.pmcd.catalog();
-        self.pages.render(catalog, &ended.metrics, ask, time, &mut page);
+        let tally = self.pages.render(catalog, &ended.metrics, ask, time, &mut page);
         if let Some(web) = web {
             let facts = Facts {
                 catalog,
@@ -251,7 +251,7 @@ impl Target {
                 scrapes: self.scrapes,
                 took: std::time::Duration::from_millis(took.millis()),
                 metrics: ended.metrics.len(),
-                series: ended.metrics.iter().map(|metric| catalog.series(*metric).len()).sum(),
+                tally,
             };
             own::write(ask.format, &facts, &mut page);
         }

@@ -12,6 +12,7 @@ use pmbridge_core::exposition::{
 };
 
 use super::catalog;
+use super::page::Tally;
 use crate::{process, web};
 
 /// What the values come from.
@@ -24,9 +25,9 @@ pub(super) struct Facts<'a> {
     pub(super) scrapes: Scrapes,
     /// How long the scrape took.
     pub(super) took: Duration,
-    /// Metrics and series on the page.
+    /// Metrics that were asked for.
     pub(super) metrics: usize,
-    pub(super) series: usize,
+    pub(super) tally: Tally,
 }
 
 /// How scrapes of a pmcd went.
@@ -59,7 +60,15 @@ const TABLE: &[Row] = &[
     gauge("scrape_metrics", "", "Metrics that were asked for", |facts, samples| {
         samples.one(wide(facts.metrics))
     }),
-    gauge("scrape_series", "", "Series on this page", |facts, samples| samples.one(wide(facts.series))),
+    gauge("scrape_series", "", "Series on this page", |facts, samples| samples.one(wide(facts.tally.series))),
+    gauge(
+        "scrape_metrics_failed",
+        "",
+        "Metrics of this page that have an error instead of values",
+        |facts, samples| {
+            samples.one(wide(facts.tally.failed));
+        },
+    ),
     counter("scrapes", "Scrapes of this pmcd that brought a page", |facts, samples| {
         samples.one(facts.scrapes.whole);
     }),
@@ -148,6 +157,9 @@ const PROCESS: &[Row] = &[
     }),
 ];
 
+/// All of them, by how their names begin.
+const TABLES: [(&str, &[Row]); 2] = [("pmbridge_export_", TABLE), ("process_", PROCESS)];
+
 const fn gauge(
     name: &'static str,
     unit: &'static str,
@@ -161,9 +173,19 @@ const fn counter(name: &'static str, help: &'static str, samples: fn(&Facts<'_>,
     Row { name, kind: Kind::Counter, unit: "", help, samples }
 }
 
+/// The names that no metric of a pmcd may have on a page.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let names = TABLES.into_iter().flat_map(|(prefix, table)| table.iter().map(move |row| (prefix, row)));
+    names.flat_map(|(prefix, row)| {
+        let ends: &[&str] =
+            if row.kind == Kind::Gauge { &[""] } else { &["", "_info", "_total", "_created"] };
+        ends.iter().map(move |end| format!("{prefix}{}{end}", row.name))
+    })
+}
+
 /// Writes the families behind those of a page.
 pub(super) fn write(format: Format, facts: &Facts<'_>, page: &mut Vec<u8>) {
-    for (prefix, table) in [("pmbridge_export_", TABLE), ("process_", PROCESS)] {
+    for (prefix, table) in TABLES {
         for row in table {
             let mut samples = Samples {
                 name: format!("{prefix}{}", row.name),

@@ -24,6 +24,15 @@ pub(crate) struct Ask {
     pub(crate) info: bool,
 }
 
+/// What is counted of one page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Its series.
+    pub(crate) series: usize,
+    /// Its metrics that have none because of an error.
+    pub(crate) failed: usize,
+}
+
 /// Makes the pages of one catalogue, and keeps what is the same in all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
@@ -41,7 +50,7 @@ impl Pages {
         ask: Ask,
         time: Timestamp,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Tally {
         if self.epoch != catalog.epoch() {
             *self = Self { epoch: catalog.epoch(), ..Self::default() };
         }
@@ -50,13 +59,18 @@ impl Pages {
         let families = slot.get_or_insert_with(|| Families::new(ask.naming, catalog));
         families.prepare(ask.format, catalog.metrics());
         let tail = tail(ask, time);
+        let mut tally = Tally::default();
         for &place in metrics {
             let Some(metric) = catalog.metrics().get(place) else { continue };
+            tally.failed = tally.failed.saturating_add(usize::from(metric.status.is_some()));
             let Some((family, head)) = families.of(ask.format, place) else { continue };
             if ask.info || family.kind != Kind::Info {
-                render_family(family, head, metric, catalog.series(place), ask.format, &tail, out);
+                let series = catalog.series(place);
+                let shown = render_family(family, head, metric, series, ask.format, &tail, out);
+                tally.series = tally.series.saturating_add(shown);
             }
         }
+        tally
     }
 }
 
@@ -71,6 +85,7 @@ fn tail(ask: Ask, time: Timestamp) -> Vec<u8> {
     tail
 }
 
+/// Appends a family; how many series that were.
 fn render_family(
     family: &Family,
     head: &[u8],
@@ -79,17 +94,19 @@ fn render_family(
     format: Format,
     tail: &[u8],
     out: &mut Vec<u8>,
-) {
+) -> usize {
     let mut shown = series.iter().filter(|series| is_shown(family, &series.value)).peekable();
     if shown.peek().is_none() {
-        return;
+        return 0;
     }
     if family.is_strict(format) && !series.iter().all(|series| may_count(&series.value)) {
         family.doubtful_head(metric, out);
     } else {
         out.extend_from_slice(head);
     }
+    let mut count = 0_usize;
     for series in shown {
+        count = count.saturating_add(1);
         out.extend_from_slice(family.sample.as_bytes());
         if let Value::Text(text) = &series.value {
             info(&series.labels, text, out);
@@ -104,6 +121,7 @@ fn render_family(
         }
         out.extend_from_slice(tail);
     }
+    count
 }
 
 /// Whether a value is one of its family's sort.

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use pmbridge_core::exposition::{Line, Parser, number};
+use pmbridge_core::exposition::{Line, Parser, line, number};
+use pmbridge_core::mapping::PcpLine;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Semantics, Type, Units};
 
 use super::*;
@@ -266,8 +267,8 @@ fn awkward() -> Catalog {
     for first in parts {
         for second in parts {
             for end in ends {
-                n += 1;
-                let units = units[n % units.len()];
+                n = n.wrapping_add(1);
+                let units = units[n.wrapping_rem(units.len())];
                 let name = format!("{first}{end}{second}");
                 let row = match n % 7 {
                     0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
@@ -332,4 +333,40 @@ fn another_epoch_makes_names_anew() {
     pages.epoch = 0;
     pages.render(&second, &[1], ask(Naming::Pcp, Format::Text004), TIME, &mut out);
     assert!(!String::from_utf8(out).unwrap().contains("disk_read_kb"));
+}
+
+#[test]
+fn what_has_pcp_names_is_read_back_as_what_it_was() {
+    let catalog = awkward();
+    let page = page(&catalog, Ask { info: false, ..ask(Naming::Pcp, Format::Text004) });
+    let lines: Vec<Line<'_>> = page.lines().map(|text| line(text.as_bytes()).unwrap()).collect();
+    let mut at = lines.iter();
+    for (place, metric) in catalog.metrics().iter().enumerate() {
+        let desc = metric.desc.unwrap();
+        if desc.kind == Type::STRING {
+            continue;
+        }
+        let Some(Line::Comment(comment)) = at.next() else { panic!("{}", metric.name) };
+        let said = PcpLine::parse(comment).unwrap();
+        assert_eq!(said.name, &*metric.name);
+        assert_eq!((said.kind, said.semantics, said.units), (desc.kind, desc.semantics, desc.units));
+        assert_eq!((said.singular, said.factor), (desc.indom == InDom::NULL, 1.0));
+        let (Some(Line::Help { .. }), Some(Line::Type { kind, .. })) = (at.next(), at.next()) else {
+            panic!()
+        };
+        assert_eq!(*kind == "counter", desc.semantics == COUNTER);
+        for series in catalog.series(place) {
+            let Some(Line::Sample(sample)) = at.next() else { panic!("{}", metric.name) };
+            let token = sample.tail.value.as_bytes();
+            assert_eq!(sample.labels, LabelSet::stored(&series.labels));
+            match series.value {
+                Value::I64(value) => assert_eq!(number::signed(token), Some(value)),
+                Value::U64(value) => assert_eq!(number::unsigned(token), Some(value)),
+                Value::F32(value) => assert_eq!(sample.tail.value.parse(), Ok(value)),
+                Value::F64(value) => assert_eq!(number::parse(token), Some(value)),
+                _ => panic!("{}", metric.name),
+            }
+        }
+    }
+    assert_eq!(at.next(), None);
 }
