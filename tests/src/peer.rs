@@ -287,6 +287,9 @@ impl Serve {
         }
         command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
+        if !args.iter().any(|arg| arg.starts_with("--web.listen-address")) {
+            command.arg("--web.listen-address=127.0.0.1:0");
+        }
         let mut process = Process::start(&mut command, dir.join("serve.log"));
         eventually("the port of pmbridge serve", || {
             assert!(process.is_alive(), "pmbridge serve {args:?} ended:\n{}", process.said());
@@ -303,6 +306,16 @@ impl Serve {
             let shown = run(self.tool("pminfo").arg("-f").arg(name)).out;
             (shown.contains("    value ") || shown.contains("    inst [")).then_some(())
         });
+    }
+
+    /// Where its pages are, as it says itself.
+    pub fn url(&self) -> String {
+        eventually("the URL of pages in what pmbridge serve says", || {
+            let said = self.process.said();
+            let begin = said.find("http://").or_else(|| said.find("https://"))?;
+            let url: String = said.get(begin..)?.chars().take_while(|c| !c.is_whitespace()).collect();
+            url.ends_with("/metrics").then_some(url)
+        })
     }
 
     /// A PCP tool that talks to it.

@@ -25,6 +25,7 @@ mod fetch;
 mod instances;
 mod labels;
 mod names;
+pub mod page;
 pub mod scraper;
 mod storing;
 

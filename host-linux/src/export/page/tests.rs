@@ -268,7 +268,7 @@ fn awkward() -> Catalog {
         for second in parts {
             for end in ends {
                 n = n.wrapping_add(1);
-                let units = units[n.wrapping_rem(units.len())];
+                let units = units[n % 5];
                 let name = format!("{first}{end}{second}");
                 let row = match n % 7 {
                     0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
