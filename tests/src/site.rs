@@ -94,7 +94,8 @@ impl Site {
         std::os::unix::fs::symlink("/var/lib/pcp/pmns", dir.join("var/pmns")).expect("a link");
         let system = std::fs::read_dir("/etc/pcp").expect("the system's PCP").flatten();
         for entry in system.filter(|entry| entry.file_name() != "labels") {
-            std::os::unix::fs::symlink(entry.path(), dir.join("etc").join(entry.file_name())).expect("a link");
+            std::os::unix::fs::symlink(entry.path(), dir.join("etc").join(entry.file_name()))
+                .expect("a link");
         }
         dir.write("etc/labels/awkward.json", CONTEXT);
         configure(&dir, agents);
@@ -218,7 +219,9 @@ impl Export {
         let url = eventually("the address of pmbridge export", || {
             assert!(process.is_alive(), "pmbridge export {args:?} ended:\n{}", process.said());
             let said = process.said();
-            let url = said.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with("/metrics"));
+            let url = said
+                .split_whitespace()
+                .find(|word| word.starts_with("http://") && word.ends_with("/metrics"));
             url.map(str::to_owned)
         });
         let authority = url.trim_start_matches("http://").split('/').next().unwrap_or("");
@@ -234,4 +237,5 @@ impl Export {
 
 const AWKWARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/awkward");
 /// Labels of pmcd's host, as an administrator may set them.
-const CONTEXT: &str = r#"{"who":"context","since_context":"context","of_context":"say \"hi\" \\ café \u00e9","rack":7}"#;
+const CONTEXT: &str =
+    r#"{"who":"context","since_context":"context","of_context":"say \"hi\" \\ café \u00e9","rack":7}"#;
