@@ -5,6 +5,7 @@ usage: awkward.py DOMAIN LOG MANY: `awkward.many.*` have MANY instances. What do
 """
 import json
 import sys
+from ctypes import c_int
 
 import cpmapi as c
 from pcp.pmapi import pmUnits
@@ -67,9 +68,12 @@ def level(name, is_nested=False):
     labels = {"who": name, "of_" + name: 'say "hi" \\ caf\u00e9\n\t\u0001', "n_" + name: 1.5, "since_" + name: name}
     later = ["context", "domain", "indom", "cluster", "item", "instance"]
     labels.update({"since_" + other: name for other in later[: later.index(name)]})
-    labels.update({"le": "1", "quantile": "2", "CamelCase": "x", "yes": True, "nothing": None, "zero": 0})
+    labels.update({"yes": True, "nothing": None, "zero": 0})
     if is_nested:
-        labels.update({"%s_nested" % name: NESTED, "%s_figures" % name: FIGURES, "instance": "not Prometheus'", "job": "nor this"})
+        labels.update({"%s_nested" % name: NESTED, "le": "1", "quantile": "2", "CamelCase": "x"})
+        labels.update({"instance": "not Prometheus'", "job": "nor this"})
+        # Sixty-four labels of a sample are the most that pmbridge reads again.
+        labels.update({"item_figures": FIGURES} if name == "item" else {})
     return json.dumps(labels, ensure_ascii=name in ("cluster", "instance"))
 
 
@@ -78,11 +82,11 @@ class Awkward(PMDA):
 
     def __init__(self):
         PMDA.__init__(self, "awkward", DOMAIN, LOG)
-        self.values, self.turn = {}, 0
+        self.values, self.turn, self.generations = {}, 0, []
         self.names = self.domain_of(0, ["", " ", "plain"] + AWKWARD)
         self.many = self.domain_of(1, ["instance %d of \u221e" % i for i in range(MANY)])
-        self.going = self.domain_of(2, ["always"])
-        self.renamed = self.domain_of(3, ["generation 0"])
+        self.going = self.domain_of(2, {"always": c_int(0)})
+        self.renamed = self.domain_of(3, ["generation 0", "companion 0"])
         self.few = self.domain_of(4, ["one", "two", "three"])
         self.nobody = self.domain_of(5, ["no values"])
         self.labelled = self.domain_of(6, ["uno", "due"])
@@ -95,7 +99,9 @@ class Awkward(PMDA):
 
     def domain_of(self, serial, names):
         indom = self.indom(serial)
-        self.add_indom(pmdaIndom(indom, [pmdaInstid(i, name) for i, name in enumerate(names)]), "InDom %d" % serial, "")
+        if isinstance(names, list):
+            names = [pmdaInstid(i, name) for i, name in enumerate(names)]
+        self.add_indom(pmdaIndom(indom, names), "InDom %d" % serial, "")
         return indom
 
     def metric(self, cluster, name, kind, value, indom=NULL, sem=INSTANT, units=NONE, oneline="help", text=""):
@@ -116,7 +122,7 @@ class Awkward(PMDA):
         for i, (name, sem) in enumerate(NAMES):
             self.metric(3, "still.name." + name, U64, 1000 + i, sem=sem)
         for i, (name, units) in enumerate(UNITS):
-            for kind, sem in (("counter", COUNTER), ("gauge", INSTANT)):
+            for kind, sem in (("grows", COUNTER), ("stands", INSTANT)):
                 self.metric(4, "still.units.%s_%s" % (name, kind), U64, 12345 + i, sem=sem, units=units)
         self.metric(4, "still.units.float_time", FLOAT, 0.3, units=pmUnits(0, 1, 0, 0, c.PM_TIME_MSEC, 0))
         self.metric(4, "still.units.double_time", DOUBLE, 0.3, sem=COUNTER, units=pmUnits(0, 1, 0, 0, c.PM_TIME_NSEC, 0))
@@ -130,22 +136,30 @@ class Awkward(PMDA):
         self.metric(10, "still.labels.single", U32, 6)
         self.metric(7, "still.error.always", U32, lambda i: None)
         self.metric(7, "still.error.each", U32, lambda i: None, self.nobody)
-        self.metric(7, "still.error.half", U32, lambda i: i if i % 2 == 0 else None, self.few)
+        self.metric(7, "still.error.half", U32, lambda i: i if i % 2 == 0 else None, self.labelled)
         self.metric(8, "many.gauge", DOUBLE, lambda i: i / 7, self.many)
 
     def moving(self):
-        self.metric(9, "moving.going", U32, lambda i: i, self.going)
-        self.metric(9, "moving.renamed", U32, lambda i: self.turn // 2, self.renamed)
+        # An instance's value says what its name has to be.
+        self.metric(9, "moving.going", U32, lambda i: self.number_of(i), self.going)
+        self.metric(9, "moving.renamed", U32, lambda i: self.turn // 10, self.renamed)
         self.metric(9, "moving.turn", U64, lambda i: self.turn, sem=COUNTER)
 
     def fetch(self):
         """Before each fetch: instances of `moving` come and go, or have another name under the same id."""
         self.turn += 1
-        ids = [0] + [i for i in range(1, 60) if (self.turn + i) % 5 < 2]
-        self.replace_indom(self.going, [pmdaInstid(i, "always" if i == 0 else "sometimes %d" % i) for i in ids])
-        generation = self.turn // 2
-        names = [pmdaInstid(0, "generation %d" % generation), pmdaInstid(1 + generation % 3, "companion %d" % (generation % 3))]
-        self.replace_indom(self.renamed, names)
+        numbers = [0] + [i for i in range(1, 60) if (self.turn + i) % 5 < 2]
+        self.replace_indom(self.going, {"sometimes %d" % i if i else "always": c_int(i) for i in numbers})
+        if self.turn % 10 == 0:
+            generation = self.turn // 10
+            names = [pmdaInstid(0, "generation %d" % generation), pmdaInstid(1 + generation % 3, "companion %d" % generation)]
+            # What libpcp_pmda has of the old one stays valid until it has looked at the new one.
+            self.generations.append(self._indoms[self.renamed])
+            self.replace_indom(self.renamed, names)
+
+    def number_of(self, inst):
+        name = self.inst_name_lookup(self.going, inst)
+        return None if name is None else int(name.split()[1]) if " " in name else 0
 
     def value(self, cluster, item, inst):
         value = self.values.get((cluster, item))
@@ -157,7 +171,7 @@ class Awkward(PMDA):
 
     def label(self, ident, kind):
         if kind == c.PM_LABEL_DOMAIN:
-            return level("domain")
+            return '{"agent":"awkward",' + level("domain")[1:]
         if kind == c.PM_LABEL_INDOM:
             return level("indom", ident == self.few) if ident in (self.few, self.labelled) else "{}"
         if kind in (c.PM_LABEL_CLUSTER, c.PM_LABEL_ITEM):

