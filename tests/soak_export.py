@@ -131,7 +131,7 @@ def judge_scrapes(prometheus, job, begun, ended, away, faults):
     if wrong:
         faults.append("%s: %d scrapes failed, after %s s" % (job, len(wrong), ["%.1f" % (at - begun) for at in wrong[:10]]))
     good = {at for at, value in ups if value == "1"}
-    lost = double = 0
+    lost, double = [], 0
     for name in ALWAYS:
         series = prometheus.query('{job="%s",__name__=~"%s.*",__name__!~".*_created"}%s' % (job, name, window), ended)
         if not series:
@@ -144,12 +144,13 @@ def judge_scrapes(prometheus, job, begun, ended, away, faults):
             for at in times:
                 per_scrape[at] = per_scrape.get(at, 0) + 1
             usual = max(per_scrape.values())
-            lost += sum(1 for at in good if per_scrape.get(at, 0) < usual and not is_away(at))
+            lost += [(at, name) for at in good if per_scrape.get(at, 0) < usual and not is_away(at)]
             double += len(times) - sum(len({at for at, _ in one["values"]}) for one in each)
     gaps = [b - a for (a, _), (b, _) in zip(ups, ups[1:]) if b - a > 1.9]
     if lost or double:
-        faults.append("%s: %d samples lost, %d twice" % (job, lost, double))
-    return "%-12s %8d %8d %8d %8d %8d %10d" % (job, len(ups), len(failed), len(wrong), lost, double, len(gaps))
+        when = sorted({"%s %.1f" % (name, at - begun) for at, name in lost})
+        faults.append("%s: %d samples lost, %d twice: %s" % (job, len(lost), double, when[:20]))
+    return "%-12s %8d %8d %8d %8d %8d %10d" % (job, len(ups), len(failed), len(wrong), len(lost), double, len(gaps))
 
 
 def judge_values(site, prometheus, faults):
@@ -171,9 +172,13 @@ def judge_values(site, prometheus, faults):
         flat, desc = name.replace(".", "_"), collector.descs[name]
         if repr(values) != repr(after.get(name)) or names[flat] > 1 or desc.type == collector.c.PM_TYPE_STRING:
             continue
+        if judge.TOUCHED.match(name):
+            continue
         found = stored.get(flat) or stored.get(flat + "_total") or {}
         singular = desc.indom == collector.c.PM_INDOM_NULL
         for inst, value in values.items():
+            if not singular and inst not in collector.instances(desc.indom):
+                continue
             text = found.get("" if singular else str(inst))
             if text is None and name.startswith("awkward.still.counter."):
                 continue  # a counter that OpenMetrics does not allow

@@ -149,7 +149,7 @@ class Awkward(PMDA):
         """Before each fetch: instances of `moving` come and go, or have another name under the same id."""
         self.turn += 1
         numbers = [0] + [i for i in range(1, 60) if (self.turn + i) % 5 < 2]
-        self.replace_indom(self.going, {"sometimes %d" % i if i else "always": c_int(i) for i in numbers})
+        self.replace_indom(self.going, {"sometimes-%d" % i if i else "always": c_int(i) for i in numbers})
         if self.turn % 10 == 0:
             generation = self.turn // 10
             names = [pmdaInstid(0, "generation %d" % generation), pmdaInstid(1 + generation % 3, "companion %d" % generation)]
@@ -159,7 +159,7 @@ class Awkward(PMDA):
 
     def number_of(self, inst):
         name = self.inst_name_lookup(self.going, inst)
-        return None if name is None else int(name.split()[1]) if " " in name else 0
+        return None if name is None else int(name.partition("-")[2] or 0)
 
     def value(self, cluster, item, inst):
         value = self.values.get((cluster, item))

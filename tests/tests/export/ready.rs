@@ -96,7 +96,7 @@ fn instances_that_come_and_go_are_those_of_the_fetch() {
         let expected = 1 + (1..60).filter(|i| (turn + i) % 5 < 2).count();
         assert_eq!(going.len(), expected, "turn {turn}: {going:?}");
         for (series, value) in going {
-            let name = if value == "0" { "always".to_owned() } else { format!("sometimes {value}") };
+            let name = if value == "0" { "always".to_owned() } else { format!("sometimes-{value}") };
             assert!(series.contains(&format!("instname=\"{name}\"")), "{series} {value}");
         }
         // The agent has another name for an id at each tenth turn, and is a turn late to tell it.
