@@ -5,6 +5,7 @@
 
 mod commands;
 mod help;
+mod web;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pmbridge_core::mapping::Compat;
+use pmbridge_core::mapping::export::Naming;
 
 use crate::limits::Limits;
 use crate::listener::Link;
@@ -64,6 +66,14 @@ pub(crate) struct Options {
     pub(crate) to_stock: Option<PathBuf>,
     /// Where `ids` reads the stock PMDA's tables.
     pub(crate) from_stock: Option<PathBuf>,
+    /// Where pages are served; `None` is nowhere.
+    pub(crate) web: Option<SocketAddr>,
+    /// The path of the pages.
+    pub(crate) telemetry_path: String,
+    /// The file that says who may have pages, and how.
+    pub(crate) web_config: Option<PathBuf>,
+    /// Which metrics `export` shows, and how.
+    pub(crate) export: Export,
     /// What stands behind the flags: URLs or files.
     pub(crate) operands: Vec<OsString>,
 }
@@ -92,6 +102,10 @@ impl Default for Options {
             ids: None,
             to_stock: None,
             from_stock: None,
+            web: Some(SocketAddr::from(([127, 0, 0, 1], 44380))),
+            telemetry_path: "/metrics".into(),
+            web_config: None,
+            export: Export::default(),
             operands: Vec::new(),
         }
     }
@@ -127,6 +141,42 @@ impl Options {
     }
 }
 
+/// What `export` shows of which pmcd.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Export {
+    /// The pmcd, `HOST[:PORT]` or `local:`, as given.
+    pub(crate) pmcd: String,
+    /// The names of metrics, or where names begin; none is all.
+    pub(crate) names: Vec<String>,
+    /// Globs of names that are left out.
+    pub(crate) filters: Vec<String>,
+    /// How long pmcd may take to answer.
+    pub(crate) timeout: Duration,
+    /// Further pmcds that requests may name, as given.
+    pub(crate) targets: Vec<String>,
+    /// How metrics are called where a request does not say.
+    pub(crate) naming: Naming,
+    /// Whether metrics that are text are shown.
+    pub(crate) info: bool,
+    /// Whether pages end with the exporter's own metrics.
+    pub(crate) own: bool,
+}
+
+impl Default for Export {
+    fn default() -> Self {
+        Self {
+            pmcd: "local:".into(),
+            names: Vec::new(),
+            filters: Vec::new(),
+            timeout: Duration::from_secs(5),
+            targets: Vec::new(),
+            naming: Naming::Pcp,
+            info: false,
+            own: true,
+        }
+    }
+}
+
 /// What `check` takes its input for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -145,6 +195,8 @@ pub(crate) enum Invocation {
     Pmda(Options),
     /// `pmbridge serve`.
     Serve(Options),
+    /// `pmbridge export`.
+    Export(Options),
     /// `pmbridge check`.
     Check(Options),
     /// `pmbridge ids`.
@@ -330,7 +382,8 @@ mod tests {
                 body: 3072,
                 line: 7,
                 clients: 1,
-                connections: 9
+                connections: 9,
+                scrapers: 512
             }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) clients: usize,
     /// Connections to endpoints open at once; never more than the system's limit of open files leaves room for.
     pub(crate) connections: usize,
+    /// Connections of those who want pages, open at once.
+    pub(crate) scrapers: usize,
 }
 
 impl Limits {
@@ -31,6 +33,7 @@ impl Limits {
         line: 1 << 20,
         clients: 512,
         connections: usize::MAX,
+        scrapers: 512,
     };
 }
 

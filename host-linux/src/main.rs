@@ -17,6 +17,7 @@ mod own;
 mod pcp_conf;
 mod peer;
 mod pmda;
+mod process;
 mod resolve;
 mod run;
 mod serve;
@@ -27,6 +28,7 @@ mod tls;
 mod url;
 mod user;
 mod watch;
+mod web;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Pmda(options)) => pmda::run(options),
         Ok(Invocation::Serve(options)) => serve::run(options),
+        Ok(Invocation::Export(options)) => export::run(options),
         Ok(Invocation::Check(options)) => check::run(&options),
         Ok(Invocation::Ids(options)) => ids::command::run(&options),
         Err(error) => {

@@ -64,7 +64,7 @@ fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listen
     let (sorted, domain) = (!options.nosort, options.domain);
     let tables = ids::directory(&pcp_conf::var_dir());
     let ids = options.ids_file(&tables);
-    let mut host = Host::new(options, log)?;
+    let mut host = Host::new(Options { web: None, ..options }, log)?;
     // First of all: pmcd waits 3 s for a word, and a slow disk may take longer over ids.
     if let Some(pipe) = pipe {
         host.attach(pipe)?;

@@ -8,6 +8,7 @@ mod budget;
 mod clients;
 mod config;
 mod health;
+mod pages;
 mod recall;
 mod schedule;
 mod scrapes;
@@ -39,7 +40,9 @@ use crate::signals::Signals;
 use crate::sources::Directory;
 use crate::target::{Means, Target};
 use crate::watch::Watch;
+use crate::web::{Settings, Web};
 use budget::Budget;
+use pages::Rounds;
 use recall::Recall;
 use schedule::{Line, Timers};
 use scrapes::Lane;
@@ -78,6 +81,9 @@ pub(crate) struct Host {
     ended: bool,
     peers: Vec<Option<Peer>>,
     listener: Option<TcpListener>,
+    /// Those who want pages, and what they wait for.
+    web: Option<Web>,
+    rounds: Rounds,
     accepting: bool,
     /// When clients are accepted again, where that has failed.
     accept_at: Option<Instant>,
@@ -97,7 +103,9 @@ impl Host {
     /// A host with no source and no peer yet.
     pub(crate) fn new(options: Options, log: Log) -> io::Result<Self> {
         let limit = budget::raise_limit();
-        let connections = budget::share(limit, options.limits.clients).min(options.limits.connections);
+        let scrapers = if options.web.is_some() { options.limits.scrapers } else { 0 };
+        let connections = budget::share(limit, options.limits.clients.saturating_add(scrapers))
+            .min(options.limits.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::of_end(poll.registry(), SIGNALS)?;
@@ -139,6 +147,8 @@ impl Host {
             ended: false,
             peers: Vec::new(),
             listener: None,
+            web: None,
+            rounds: Rounds::default(),
             accepting: false,
             accept_at: None,
             directory: None,
@@ -173,6 +183,22 @@ impl Host {
         self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         self.listener = Some(listener);
         Ok(address)
+    }
+
+    /// Serves pages, where that is wanted; the URL of what there is.
+    pub(crate) fn listen_web(&mut self) -> io::Result<Option<String>> {
+        let Some(listen) = self.options.web else { return Ok(None) };
+        let settings = Settings {
+            listen,
+            telemetry_path: self.options.telemetry_path.clone(),
+            config_file: self.options.web_config.clone(),
+            max_connections: self.options.limits.scrapers,
+            timeout: PATIENCE.saturating_add(PATIENCE),
+        };
+        let web = Web::new(self.poll.registry(), Token(WEB), settings)?;
+        let url = web.url();
+        self.web = Some(web);
+        Ok(Some(url))
     }
 
     /// Talks to pmcd over its pipe: at once with the word that comes before all others, with the rest in [`run`](Self::run).
@@ -232,6 +258,10 @@ impl Host {
                 target.ready = true;
                 self.ready.push(place);
             }
+        } else if let Some(web) = token.checked_sub(WEB) {
+            if let Some(server) = &mut self.web {
+                server.wake(web);
+            }
         } else if let Some(Some(peer)) = token.checked_sub(PEERS).and_then(|i| self.peers.get_mut(i)) {
             peer.ready = true;
         }
@@ -254,11 +284,13 @@ impl Host {
             self.tell();
         }
         self.pump_peers();
+        self.pump_web();
         self.take_stored();
         if self.peers.iter().flatten().any(Peer::is_busy) {
             return false;
         }
         let more = self.save_rest();
+        self.close_rounds();
         self.pump_targets() || more
     }
 
@@ -292,7 +324,8 @@ impl Host {
         let now = self.now();
         let lines = self.paused_until.filter(|_| !self.wanted.is_empty() || !self.sick.is_empty());
         let peers = self.peers.iter().flatten().filter_map(Peer::deadline);
-        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at).min();
+        let next = peers.chain(self.timers.next()).chain(lines).chain(self.accept_at);
+        let next = next.chain(self.page_deadline()).min();
         let next = next.map(|next| std::time::Duration::from_millis(next.saturating_since(now).millis()));
         // Nobody looks at the directory while an answer is half out.
         let busy = self.peers.iter().flatten().any(Peer::is_busy);
@@ -334,6 +367,8 @@ const CHILDREN: Token = Token(4);
 /// Peers come from this token on, targets far behind them.
 const PEERS: usize = 16;
 const TARGETS: usize = 1 << 20;
+/// Those of the web server lie between them.
+const WEB: usize = 1 << 19;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long an answer may wait: pmcd drops an agent after 5 s.
 const PATIENCE: Duration = Duration::from_millis(4500);

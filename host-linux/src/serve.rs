@@ -37,6 +37,7 @@ fn start(options: Options, log: Log) -> io::Result<()> {
             format!("{listen}: cannot listen for PCP clients: {error} (--pcp.listen-address takes another)");
         io::Error::new(error.kind(), text)
     })?;
+    let pages = host.listen_web()?;
     if let Some(name) = user::settle(who.as_deref()).map_err(|error| io::Error::other(error.to_string()))? {
         host.say(&format!("goes on as user {name}, not as root (-u root to stay)"));
     }
@@ -57,6 +58,9 @@ fn start(options: Options, log: Log) -> io::Result<()> {
         host.watch(Directory::new(path, sorted))?;
     }
     host.say(&hint(address, nothing));
+    if let Some(url) = pages {
+        host.say(&format!("serving pages for Prometheus at {url}"));
+    }
     host.run()
 }
 

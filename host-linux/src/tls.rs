@@ -4,8 +4,8 @@
 //! `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` as PCP's own PMDA takes them, then `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //! They are read once, when the first connection needs them. Sessions are resumed where the server lets us.
 
-mod explain;
-mod verify;
+pub(crate) mod explain;
+pub(crate) mod verify;
 
 use std::cell::OnceCell;
 use std::env;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use explain::explained;
 use verify::Verifier;
@@ -37,8 +37,10 @@ pub(crate) enum Stream<T: Read + Write> {
 #[derive(Debug)]
 pub(crate) struct Session<T: Read + Write> {
     socket: T,
-    tls: ClientConnection,
+    tls: Connection,
     cut: bool,
+    /// Bytes that the socket has taken.
+    taken: u64,
 }
 
 impl Trust {
@@ -49,7 +51,7 @@ impl Trust {
         let mut tls = ClientConnection::new(self.config()?, name).map_err(explained)?;
         // A request is small, and goes as a whole.
         tls.set_buffer_limit(None);
-        Ok(Stream::Tls(Box::new(Session { socket, tls, cut: false })))
+        Ok(Stream::Tls(Box::new(Session { socket, tls: tls.into(), cut: false, taken: 0 })))
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
@@ -88,6 +90,28 @@ fn trusted() -> io::Result<Vec<CertificateDer<'static>>> {
 }
 
 impl<T: Read + Write> Stream<T> {
+    /// The server's side of an encrypted connection.
+    pub(crate) fn serve(socket: T, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let tls = ServerConnection::new(config).map_err(explained)?;
+        Ok(Self::Tls(Box::new(Session { socket, tls: tls.into(), cut: false, taken: 0 })))
+    }
+
+    /// What the socket has taken of what encryption has made, where it does not take the rest for now.
+    pub(crate) fn unflushed(&self) -> Option<u64> {
+        match self {
+            Self::Tls(session) if session.tls.wants_write() => Some(session.taken),
+            _ => None,
+        }
+    }
+
+    /// Says that nothing more comes, as far as the encryption has a word for it.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Self::Tls(session) = self {
+            session.tls.send_close_notify();
+            let _ = session.push();
+        }
+    }
+
     /// What the bytes go through.
     pub(crate) fn socket(&self) -> &T {
         match self {
@@ -157,7 +181,12 @@ impl<T: Read + Write> Read for Session<T> {
 
 impl<T: Read + Write> Write for Session<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.tls.writer().write(bytes)?;
+        // What was taken before goes first: nobody's memory holds more of a page than this for who does not read.
+        self.push()?;
+        if self.tls.wants_write() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let len = self.tls.writer().write(bytes.get(..MOST_AT_ONCE).unwrap_or(bytes))?;
         self.push()?;
         Ok(len)
     }
@@ -173,7 +202,7 @@ impl<T: Read + Write> Session<T> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut self.socket) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(n) => self.taken = self.taken.saturating_add(u64::try_from(n).unwrap_or(u64::MAX)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -189,6 +218,9 @@ impl<T: Read + Write> Drop for Session<T> {
         let _ = self.push();
     }
 }
+
+/// What is encrypted before any of it is sent.
+const MOST_AT_ONCE: usize = 64 << 10;
 
 /// Sessions that are remembered, over all servers.
 const SESSIONS: usize = 256;

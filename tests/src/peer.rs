@@ -239,7 +239,7 @@ impl Pmcd {
 }
 
 /// Sets the directories of a PCP program to be private ones.
-fn private(command: &mut Command, dir: &Dir) {
+pub(crate) fn private(command: &mut Command, dir: &Dir) {
     for (variable, part) in
         [("PCP_VAR_DIR", "var"), ("PCP_RUN_DIR", "run"), ("PCP_LOG_DIR", "log"), ("PCP_TMP_DIR", "tmp")]
     {
@@ -254,7 +254,7 @@ fn pcp() -> Option<u32> {
     own.split(':').nth(1)?.parse().ok()
 }
 
-fn user() -> String {
+pub(crate) fn user() -> String {
     run(Command::new("id").arg("-un")).ok().trim().to_owned()
 }
 
@@ -287,6 +287,9 @@ impl Serve {
         }
         command.envs(variables.iter().copied());
         command.arg("serve").args(args).arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
+        if !args.iter().any(|arg| arg.starts_with("--web.listen-address")) {
+            command.arg("--web.listen-address=127.0.0.1:0");
+        }
         let mut process = Process::start(&mut command, dir.join("serve.log"));
         eventually("the port of pmbridge serve", || {
             assert!(process.is_alive(), "pmbridge serve {args:?} ended:\n{}", process.said());
@@ -303,6 +306,16 @@ impl Serve {
             let shown = run(self.tool("pminfo").arg("-f").arg(name)).out;
             (shown.contains("    value ") || shown.contains("    inst [")).then_some(())
         });
+    }
+
+    /// Where its pages are, as it says itself.
+    pub fn url(&self) -> String {
+        eventually("the URL of pages in what pmbridge serve says", || {
+            let said = self.process.said();
+            let begin = said.find("http://").or_else(|| said.find("https://"))?;
+            let url: String = said.get(begin..)?.chars().take_while(|c| !c.is_whitespace()).collect();
+            url.ends_with("/metrics").then_some(url)
+        })
     }
 
     /// A PCP tool that talks to it.

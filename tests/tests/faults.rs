@@ -198,7 +198,8 @@ fn an_unreadable_directory_is_told() {
     let missing = dir.join("no/such/dir");
     let mut command = Command::new(pmbridge());
     let address = format!("127.0.0.1:{}", free_port());
-    command.args(["serve", "--pcp.listen-address", &address, "--config"]).arg(&missing);
+    command.args(["serve", "--web.listen-address=-", "--pcp.listen-address", &address, "--config"]);
+    command.arg(&missing);
     let mut process = Process::start(&mut command, dir.join("log"));
     eventually("a message with the directory's name", || {
         process.said().contains(missing.to_str().unwrap()).then_some(())
@@ -213,9 +214,13 @@ fn an_unreadable_directory_is_told() {
 fn a_port_in_use_is_told() {
     let taken = Server::new();
     let address = format!("127.0.0.1:{}", taken.port());
-    let finished = run(Command::new(pmbridge()).args(["serve", "--pcp.listen-address", &address]));
-    assert!(finished.code > 0, "{finished:?}");
-    assert!(finished.err.contains(&address) && !finished.err.contains("panicked"), "{finished:?}");
+    for (pcp, web) in [(address.as_str(), "127.0.0.1:0"), ("127.0.0.1:0", address.as_str())] {
+        let args = ["serve", "--pcp.listen-address", pcp, "--web.listen-address", web];
+        let finished = run(Command::new(pmbridge()).args(args));
+        assert!(finished.code > 0, "{finished:?}");
+        assert!(finished.err.contains(&address) && !finished.err.contains("panicked"), "{finished:?}");
+        assert!(finished.err.contains("listen-address"), "it says what to do: {finished:?}");
+    }
 }
 
 #[test]

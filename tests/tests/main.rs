@@ -18,6 +18,7 @@ mod control;
 mod defects;
 mod differential;
 mod dump;
+mod export;
 mod faults;
 mod fetching;
 mod harness;

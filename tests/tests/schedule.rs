@@ -181,6 +181,7 @@ fn two_hundred_endpoints_are_served_with_few_descriptors() {
     command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(pmbridge()).args(["serve", "-t", "3"]);
     command.arg("--config").arg(dir.join("config.d"));
     command.arg("--pcp.listen-address").arg(format!("127.0.0.1:{port}"));
+    command.arg("--web.listen-address=-");
     let process = Process::start(&mut command, dir.join("log"));
     let tool = || pmbridge_tests::tool("pminfo", port);
     eventually("all endpoints", || (fetch(tool(), "openmetrics").0 == 200).then_some(()));

@@ -18,7 +18,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::{Exemplar, Format, LabelSet, Name, Pieces, Put, value};
+use super::{Exemplar, Format, Label, LabelSet, Name, Pieces, Put, value};
 use crate::time::Timestamp;
 
 /// What kind of samples a family has.
@@ -185,6 +185,19 @@ pub struct Rest<'a> {
 
 /// Writes the name of a sample, and its labels.
 pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, put: Put<'_>) {
+    series_with(format, (name, suffix), labels, &|_, _| false, &[], put);
+}
+
+/// The same where a label may be written otherwise, which `edit` does or says that it did not, and with more labels
+/// behind those.
+pub fn series_with(
+    format: Format,
+    (name, suffix): (&str, &str),
+    labels: LabelSet<'_>,
+    edit: &dyn Fn(Label<'_>, Put<'_>) -> bool,
+    more: &[(&str, &[u8])],
+    put: Put<'_>,
+) {
     let is_quoted = format == Format::Text100 && !is_metric_name(name);
     let mut between: &[u8] = b"{";
     if is_quoted {
@@ -206,6 +219,9 @@ pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, pu
         }
         put(between);
         between = b",";
+        if edit(label, put) {
+            continue;
+        }
         match (is_label_name(raw), format) {
             (true, _) => put(raw.as_bytes()),
             (false, Format::Text100) => quoted(label.name.pieces(), "", put),
@@ -213,6 +229,14 @@ pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, pu
         }
         put(b"=");
         quoted(label.value.pieces(), "", put);
+    }
+    for (name, value) in more {
+        put(between);
+        between = b",";
+        put(name.as_bytes());
+        put(b"=\"");
+        escape_label(value, put);
+        put(b"\"");
     }
     if is_quoted || between == b"," {
         put(b"}");

@@ -6,6 +6,7 @@
 pub mod body;
 pub mod request;
 pub mod response;
+pub mod server;
 
 use core::fmt;
 

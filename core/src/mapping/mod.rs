@@ -20,7 +20,7 @@ pub mod unit;
 
 pub use crate::exposition::Put;
 pub use compat::Compat;
-pub use family::Family;
+pub use family::{Family, Part};
 pub use pcpline::PcpLine;
 pub use rules::{Fate, Plain, Rules};
 

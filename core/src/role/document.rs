@@ -217,10 +217,12 @@ fn take<S: Storage>(
             Some(pcp) => store.note_pcp(source, &pcp).map_err(Reason::Store)?,
             None => store.note(source),
         },
-        Line::Help { text, .. } => store.note_help(source, text).map_err(Reason::Store)?,
-        Line::Type { kind, .. } => store.note_family(source, Family::parse(kind)),
-        Line::Unit { .. } => store.note(source),
-        Line::Eof => store.note(source),
+        Line::Help { family, text } => store.note_help(source, family, text).map_err(Reason::Store)?,
+        Line::Type { family, kind } => {
+            store.note_family(source, family, Family::parse(kind)).map_err(Reason::Store)?;
+        }
+        Line::Unit { family, unit } => store.note_unit(source, family, unit).map_err(Reason::Store)?,
+        Line::Eof => store.note_end(source),
         Line::Sample(sample) => {
             let wanted = store.set(source, &sample, rules).map_err(Reason::Store)?;
             *samples = samples.saturating_add(wanted.into());

@@ -20,10 +20,12 @@ mod answer;
 pub mod client;
 pub mod collector;
 pub mod document;
+pub mod exporter;
 mod fetch;
 mod instances;
 mod labels;
 mod names;
+pub mod page;
 pub mod scraper;
 mod storing;
 

@@ -10,7 +10,7 @@ use super::{
     text::Field,
 };
 use crate::{
-    exposition::{Sample, number},
+    exposition::{Sample, Tail, number},
     mapping::{Compat, Family, PcpLine, Rules},
     pcp::{InDom, Type},
 };
@@ -79,13 +79,17 @@ impl Ledger<'_> {
         self.fresh_notes(source);
     }
 
-    pub(crate) fn note_family(&mut self, source: Slot, family: Family) {
+    pub(crate) fn note_family(&mut self, source: Slot, name: &str, family: Family) -> Result<(), Full> {
+        self.about(source, name)?;
         if let Some(notes) = self.fresh_notes(source) {
             notes.family = family;
+            notes.kind = family;
         }
+        Ok(())
     }
 
-    pub(crate) fn note_help(&mut self, source: Slot, help: &str) -> Result<(), Full> {
+    pub(crate) fn note_help(&mut self, source: Slot, name: &str, help: &str) -> Result<(), Full> {
+        self.about(source, name)?;
         let Some(notes) = self.fresh_notes(source) else { return Ok(()) };
         let pad = notes.help;
         let mut end = help.len().min(MOST_HELP);
@@ -96,6 +100,42 @@ impl Ledger<'_> {
         let pad = self.rewrite(pad, help.as_bytes(), Field::NotesHelp, source)?;
         if let Some(notes) = self.notes(source) {
             notes.help = pad;
+            notes.helped = true;
+        }
+        Ok(())
+    }
+
+    /// A unit is kept where it ends the name of its family, as it has to.
+    pub(crate) fn note_unit(&mut self, source: Slot, name: &str, unit: &str) -> Result<(), Full> {
+        self.about(source, name)?;
+        let above = name.strip_suffix(unit).and_then(|name| name.strip_suffix('_'));
+        if let Some(notes) = self.fresh_notes(source) {
+            let len = above.map_or(0, |_| unit.len());
+            notes.unit_len = u8::try_from(len).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The document says that it ends, as those of OpenMetrics do.
+    pub(crate) fn note_end(&mut self, source: Slot) {
+        self.fresh_notes(source);
+        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+            row.ended = true;
+        }
+    }
+
+    /// Lines are about this family from here on.
+    fn about(&mut self, source: Slot, name: &str) -> Result<(), Full> {
+        let Some(notes) = source.index().and_then(|i| self.parts.sources.get(i)).map(|row| &row.notes) else {
+            return Ok(());
+        };
+        if notes.about.span.of(self.parts.text) == name.as_bytes() {
+            return Ok(());
+        }
+        let pad = self.rewrite(notes.about, name.as_bytes(), Field::NotesAbout, source)?;
+        if let Some(notes) = self.notes(source) {
+            notes.leave();
+            notes.about = pad;
         }
         Ok(())
     }
@@ -113,9 +153,9 @@ impl Ledger<'_> {
     }
 
     /// Takes the value of a series that the document before had at this place; whether anybody wants it.
-    pub(crate) fn again(&mut self, source: Slot, slot: Slot, value: &str) -> Result<bool, Refusal> {
+    pub(crate) fn again(&mut self, source: Slot, slot: Slot, tail: &Tail<'_>) -> Result<bool, Refusal> {
         self.advance(source, slot);
-        self.write(slot, value)
+        self.write(slot, tail)
     }
 
     /// Takes a sample; whether anybody wants it.
@@ -137,7 +177,7 @@ impl Ledger<'_> {
                 met?
             }
         };
-        self.again(source, slot, sample.tail.value)
+        self.again(source, slot, &sample.tail)
     }
 
     fn advance(&mut self, source: Slot, slot: Slot) {
@@ -165,34 +205,68 @@ impl Ledger<'_> {
     }
 
     /// Writes a value as its metric's type has it; whether anybody wants it.
-    fn write(&mut self, slot: Slot, value: &str) -> Result<bool, Refusal> {
+    fn write(&mut self, slot: Slot, tail: &Tail<'_>) -> Result<bool, Refusal> {
         let Some(row) = self.series(slot) else { return Ok(false) };
+        let (mut canonical, mut shown, of) = (slot, slot, row.metric);
+        let mut met = Series::SEEN | Series::SPOKEN;
         if row.flags & (Series::EXCLUDED | Series::ALIAS) != 0 {
             row.flags |= Series::SEEN;
             if row.is(Series::EXCLUDED) {
                 return Ok(false);
             }
+            canonical = Slot::from_bits(row.instance);
+            if row.is_spelling() {
+                shown = canonical;
+            } else {
+                // It is a series of its own on a page.
+                met = Series::SEEN;
+            }
         }
-        let series = *row;
-        let canonical = if series.is(Series::ALIAS) { Slot::from_bits(series.instance) } else { slot };
-        let Some(metric) = self.metric(series.metric) else { return Ok(false) };
+        let Some(metric) = self.metric(of) else { return Ok(false) };
         metric.latest = slot;
-        let converted = convert(metric.desc.kind, metric.factor, value);
-        if let Some(series) = self.series(canonical) {
-            series.flags |= Series::PRESENT;
-        }
+        let converted = convert(metric.desc.kind, metric.factor, tail.value);
+        let Some(mut series) = self.series(canonical) else { return Ok(false) };
+        series.flags |= Series::PRESENT;
         let bits = match converted.ok_or(Refusal::Value)? {
             Value::Bits(bits) => bits,
             Value::Text => {
-                let pad = self.series(canonical).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
-                self.rewrite(pad, value.as_bytes(), Field::SeriesValue, canonical)?.pack()
+                let pad = Pad::unpack(series.value);
+                let pad = self.rewrite(pad, tail.value.as_bytes(), Field::SeriesValue, canonical)?;
+                series = match self.series(canonical) {
+                    Some(series) => series,
+                    None => return Ok(false),
+                };
+                pad.pack()
             }
         };
-        if let Some(series) = self.series(canonical) {
-            series.value = bits;
-            series.flags |= Series::SEEN;
+        series.value = bits;
+        series.flags |= met;
+        if tail.timestamp.is_some()
+            || tail.exemplar.is_some()
+            || series.is(Series::ANNEX)
+            || shown != canonical
+        {
+            self.say_more(shown, canonical, tail, bits)?;
         }
         Ok(true)
+    }
+
+    /// Keeps what a page needs more than the value of an instance.
+    #[cold]
+    fn say_more(&mut self, shown: Slot, canonical: Slot, tail: &Tail<'_>, bits: u64) -> Result<(), Full> {
+        if shown != canonical {
+            let Some(row) = self.series(shown) else { return Ok(()) };
+            // A text belongs to the instance.
+            let of = row.metric;
+            if self.metric(of).is_some_and(|m| m.is_text()) {
+                return Ok(());
+            }
+            if let Some(row) = self.series(shown) {
+                row.value = bits;
+                row.flags |= Series::SPOKEN;
+            }
+        }
+        self.annex(shown, tail, bits)
     }
 
     /// Makes the document visible that was read since the scrape began, or forgets its values if it is not `whole`.
@@ -201,6 +275,9 @@ impl Ledger<'_> {
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
         let (mut metric, bin, gone) = (row.first, row.bin, row.gone);
+        if whole && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+            row.open = row.ended;
+        }
         let (mut fresh, mut lost, mut old) = (Slot::NONE, false, self.settle(bin, whole).1);
         while let Some(next) = self.metric(metric).map(|row| row.next) {
             let (live, has_old, present) = self.settle(metric, whole);
@@ -233,12 +310,14 @@ impl Ledger<'_> {
         let mut slot = row.first;
         while let Some(series) = self.series(slot) {
             let (seen, present) = (series.is(Series::SEEN), series.is(Series::SEEN | Series::PRESENT));
-            series.flags &= !(Series::SEEN | Series::PRESENT | Series::LIVE);
+            let shown = whole && series.is(Series::SPOKEN);
+            series.flags &= !(Series::SEEN | Series::PRESENT | Series::LIVE | Series::SPOKEN | Series::SHOWN);
             any |= present;
             if present {
                 series.flags &= !Series::MISSES;
                 if whole && seen {
-                    series.flags |= Series::LIVE;
+                    let shown = if shown { Series::SHOWN } else { 0 };
+                    series.flags |= Series::LIVE | shown;
                     live = live.saturating_add(1);
                 }
             } else if whole && !stays && !series.is_old() {

@@ -1,4 +1,4 @@
-//! An open-addressing hash index whose entries name records in six ways.
+//! An open-addressing hash index whose entries name records in eight ways.
 //!
 //! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free, and [`GONE`] was taken out.
 
@@ -20,6 +20,10 @@ pub(crate) enum Key {
     Past = 4,
     /// A metric, by its source and the name that its samples have.
     Sent = 5,
+    /// A metric, by the name of its family.
+    Family = 6,
+    /// A series, by the label set that it shares with others.
+    Group = 7,
 }
 
 /// An entry that was taken out: what lies behind it is still looked for.
@@ -65,20 +69,21 @@ pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> Optio
     None
 }
 
-/// Takes out what was entered as this.
-pub(crate) fn remove(index: &mut [u32], key: Key, hash: u32, slot: Slot) {
-    let Some(mask) = index.len().checked_sub(1) else { return };
+/// Takes out what was entered as this; whether it was there.
+pub(crate) fn remove(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> bool {
+    let Some(mask) = index.len().checked_sub(1) else { return false };
     let mut at = usize::try_from(hash).unwrap_or(0) & mask;
     for _ in 0..=mask {
         match index.get_mut(at) {
             Some(entry) if *entry == entry_of(key, slot) => {
                 *entry = GONE;
-                return;
+                return true;
             }
             Some(entry) if *entry != 0 => at = at.wrapping_add(1) & mask,
-            _ => return,
+            _ => return false,
         }
     }
+    false
 }
 
 /// A hash of `bytes`, eight at a time, for tables whose `seed` an attacker does not know.
@@ -89,6 +94,29 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u32 {
         h = fold(h ^ u64::from_le_bytes(*word));
     }
     let last = tail.iter().fold(0u64, |w, &b| w << 8 | u64::from(b));
+    finish(h, last)
+}
+
+/// The hash of the bytes of both, one after the other.
+pub(crate) fn hash_of_two(seed: u64, first: &[u8], second: &[u8]) -> u32 {
+    let len = first.len().saturating_add(second.len());
+    let mut h = seed ^ (len as u64).wrapping_mul(K);
+    let (mut word, mut held) = ([0u8; 8], 0usize);
+    for &byte in first.iter().chain(second) {
+        if let Some(place) = word.get_mut(held) {
+            *place = byte;
+        }
+        held = held.saturating_add(1);
+        if held == word.len() {
+            h = fold(h ^ u64::from_le_bytes(word));
+            held = 0;
+        }
+    }
+    let last = word.iter().take(held).fold(0u64, |w, &b| w << 8 | u64::from(b));
+    finish(h, last)
+}
+
+fn finish(h: u64, last: u64) -> u32 {
     let h = fold(h ^ last);
     #[expect(clippy::cast_possible_truncation, reason = "the better half of the hash")]
     let word = (h >> 32) as u32 ^ h as u32;
@@ -146,5 +174,9 @@ mod tests {
         assert_ne!(hash(1, b"\0"), hash(1, b"\0\0"));
         assert_ne!(hash(1, b"abcdefgh1"), hash(1, b"abcdefgh2"));
         assert_ne!(hash(1, b"abc"), hash(2, b"abc"));
+        for at in 0..=19 {
+            let (first, second) = b"a_name_in_two_parts".split_at(at);
+            assert_eq!(hash_of_two(3, first, second), hash(3, b"a_name_in_two_parts"));
+        }
     }
 }

@@ -27,6 +27,10 @@ pub(crate) struct Book {
     pub(crate) past: usize,
     pub(crate) free_past: Slot,
     pub(crate) freed_past: usize,
+    /// Annexes among the series, families and groups in the index.
+    pub(crate) extras: usize,
+    pub(crate) families: usize,
+    pub(crate) groups: usize,
     /// Entries of the index that are not free, those taken out among them.
     pub(crate) entries: usize,
     pub(crate) text: usize,
@@ -63,6 +67,9 @@ impl Book {
             past: 0,
             free_past: Slot::NONE,
             freed_past: 0,
+            extras: 0,
+            families: 0,
+            groups: 0,
             entries: 0,
             text: 0,
             garbage: 0,
@@ -114,7 +121,8 @@ impl Ledger<'_> {
     pub(crate) fn reserve(&self, metrics: usize, series: usize, text: usize) -> Result<(), Full> {
         let fits =
             |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
-        let entries = entries(metrics, series);
+        // One more each, for a family and for a group.
+        let entries = entries(metrics, series).saturating_add(metrics).saturating_add(series);
         if !fits(self.book.metrics, metrics, self.parts.metrics.len()) {
             return Err(Full(Region::Metrics));
         }
@@ -171,11 +179,17 @@ impl Ledger<'_> {
     /// Frees the slot of a series that hangs on nothing any more, with its texts and its entries in the index.
     pub(crate) fn free_series(&mut self, slot: Slot) {
         let free = self.book.free_series;
+        let metric = self.series(slot).map_or(Slot::NONE, |s| s.metric);
+        if metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.is(Metric::GROUPED)) {
+            self.leave_group(slot);
+        }
         let Some(row) = self.series(slot) else { return };
         let series = core::mem::replace(row, Series { next: free, ..Series::EMPTY });
         self.book.free_series = slot;
         self.book.freed_series = self.book.freed_series.saturating_add(1);
-        index::remove(self.parts.index, Key::Raw, series.raw_hash, slot);
+        if !series.is_extra() {
+            index::remove(self.parts.index, Key::Raw, series.raw_hash, slot);
+        }
         if series.has_name() {
             index::remove(self.parts.index, Key::Identity, series.identity_hash, slot);
         }
@@ -186,6 +200,14 @@ impl Ledger<'_> {
             if is_text && pad.room > 0 {
                 self.release(pad.span.at, pad.room);
             }
+        }
+        if series.is_extra() {
+            let pad = Pad::unpack(series.value);
+            if pad.room > 0 {
+                self.release(pad.span.at, pad.room);
+            }
+            self.book.extras = self.book.extras.saturating_sub(1);
+            return;
         }
         if series.is(Series::FILTERED) {
             self.release(series.labels.at, series.labels.len);
@@ -215,6 +237,9 @@ impl Ledger<'_> {
         if metric.is(Metric::MET) {
             self.enter(Key::Name, metric.name_hash, slot);
         }
+        if metric.is(Metric::ENTERED) {
+            self.enter(Key::Family, self.family_hash(self.family_name(metric)), slot);
+        }
         let is_own = metric.source.index().and_then(|i| self.parts.sources.get(i)).is_some_and(|s| s.own);
         if !is_own {
             self.enter(Key::Sent, self.sent_hash(metric.source, self.sent(metric)), slot);
@@ -223,6 +248,9 @@ impl Ledger<'_> {
 
     pub(crate) fn enter(&mut self, key: Key, hash: u32, slot: Slot) {
         // There is room: `reserve` made it.
+        if key == Key::Family {
+            self.book.families = self.book.families.saturating_add(1);
+        }
         let taken = index::enter(self.parts.index, key, hash, slot).unwrap_or_default();
         self.book.entries = self.book.entries.saturating_add(taken);
     }
@@ -230,7 +258,7 @@ impl Ledger<'_> {
     /// Makes the index anew from the records, after it has grown or when too much was taken out.
     pub(crate) fn reindex(&mut self) {
         self.parts.index.fill(0);
-        self.book.entries = 0;
+        (self.book.entries, self.book.families, self.book.groups) = (0, 0, 0);
         for i in 0..self.book.metrics {
             let Some(metric) = self.parts.metrics.get(i).copied() else { break };
             if !metric.is_bin() {
@@ -239,11 +267,14 @@ impl Ledger<'_> {
         }
         for i in 0..self.book.series {
             let Some(series) = self.parts.series.get(i).copied() else { break };
-            if series.source != 0 {
+            if series.source != 0 && !series.is_extra() {
                 self.enter(Key::Raw, series.raw_hash, Slot::of(i));
             }
             if series.has_name() {
                 self.enter(Key::Identity, series.identity_hash, Slot::of(i));
+            }
+            if series.is_instance() {
+                self.regroup(Slot::of(i), false);
             }
         }
         for i in 0..self.book.past {
@@ -257,7 +288,10 @@ impl Ledger<'_> {
     /// How many entries of the index would be left if it were made anew.
     pub(crate) fn entries_needed(&self) -> usize {
         let series = self.book.series.saturating_sub(self.book.freed_series);
-        entries(self.book.metrics, series).saturating_add(self.book.past.saturating_sub(self.book.freed_past))
+        entries(self.book.metrics, series)
+            .saturating_add(self.book.families)
+            .saturating_add(self.book.groups)
+            .saturating_add(self.book.past.saturating_sub(self.book.freed_past))
     }
 
     pub(crate) fn past_hash(&self, past: &Past) -> u32 {

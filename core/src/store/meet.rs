@@ -5,7 +5,7 @@ use super::{
     import::Refusal,
     index::{self, Key},
     ledger::Ledger,
-    record::{Factor, Metric, Pad, PcpNote, Series, Slot, Span},
+    record::{Factor, Metric, OPTIONAL, Pad, PcpNote, Series, Slot, Span},
     storage::{Full, Region},
     text::Field,
 };
@@ -43,8 +43,9 @@ impl<'a> Labels<'a> {
         match *self {
             Self::Sent(labels) => labels,
             Self::Left { all, optional } => {
-                let len = all.len.saturating_sub(optional);
-                LabelSet::stored(Span { len, ..all }.str_of(text))
+                let at = all.at.saturating_add(OPTIONAL);
+                let len = all.len.saturating_sub(OPTIONAL).saturating_sub(optional);
+                LabelSet::stored(Span { at, len }.str_of(text))
             }
         }
     }
@@ -52,7 +53,7 @@ impl<'a> Labels<'a> {
     fn is_empty(&self) -> bool {
         match self {
             Self::Sent(labels) => labels.is_empty(),
-            Self::Left { all, .. } => all.len == 0,
+            Self::Left { all, .. } => all.len <= OPTIONAL,
         }
     }
 }
@@ -92,8 +93,8 @@ impl Ledger<'_> {
         };
         let (series, left) = match labels {
             Labels::Sent(_) => (series, None),
-            Labels::Left { all, optional } => {
-                (Series { labels: all, optional, flags: Series::FILTERED, ..series }, Some(all))
+            Labels::Left { all, .. } => {
+                (Series { labels: all, flags: Series::FILTERED, ..series }, Some(all))
             }
         };
         let made = self.make(source, sample, labels, series, rules);
@@ -141,22 +142,26 @@ impl Ledger<'_> {
             return Ok(Labels::Sent(sent));
         }
         let slot = self.next_series();
-        let mut optional = 0usize;
-        let len = self.draft(0, &mut |_, put| {
-            let mut len = 0usize;
-            for wanted in [Fate::Keep, Fate::Optional] {
-                let before = len;
-                for label in sent.iter().filter(|label| fate(*label) == wanted) {
-                    write_label(label, len > 0, &mut |piece: &[u8]| {
-                        len = len.saturating_add(piece.len());
-                        put(piece);
-                    });
-                }
-                optional = len.saturating_sub(before);
+        let write = |wanted: Fate, follows: bool, put: Put<'_>| {
+            for (n, label) in sent.iter().filter(|label| fate(*label) == wanted).enumerate() {
+                write_label(label, follows || n > 0, put);
             }
+        };
+        let length = |wanted, follows| {
+            let mut len = 0usize;
+            write(wanted, follows, &mut |piece: &[u8]| len = len.saturating_add(piece.len()));
+            len
+        };
+        let follows = length(Fate::Keep, false) > 0;
+        let full = Refusal::Full(Region::Text);
+        let optional = u32::try_from(length(Fate::Optional, follows)).map_err(|_| full)?;
+        let len = self.draft(0, &mut |_, put| {
+            put(&optional.to_le_bytes());
+            write(Fate::Keep, false, put);
+            write(Fate::Optional, follows, put);
         })?;
         let all = self.keep(len, Field::SeriesLabels, slot)?;
-        Ok(Labels::Left { all, optional: u32::try_from(optional).unwrap_or_default() })
+        Ok(Labels::Left { all, optional })
     }
 
     /// Makes the series, as far as it is known, and its metric.
@@ -184,6 +189,8 @@ impl Ledger<'_> {
         let slot = match instance {
             Instance::Known(canonical) => {
                 let bin = self.bin(source)?;
+                // It may be another series on a page, and then the instance keeps its value by itself.
+                self.reserve(0, 2, 0)?;
                 let flags = series.flags | Series::ALIAS;
                 self.hang(bin, Series { instance: canonical.bits(), flags, ..series })
             }
@@ -193,7 +200,16 @@ impl Ledger<'_> {
             }
             Instance::New => self.instance(series, None),
         };
-        slot.ok_or(Refusal::Full(Region::Series))
+        let slot = slot.ok_or(Refusal::Full(Region::Series))?;
+        match instance {
+            Instance::Known(canonical) if self.is_other(slot, canonical) => {
+                self.chain(slot, Some(canonical));
+                self.make_annex(canonical)?;
+            }
+            Instance::Known(_) => {}
+            Instance::Past(_) | Instance::New => self.chain(slot, None),
+        }
+        Ok(slot)
     }
 
     /// Makes the metric of a sample, and room for the sample.
@@ -348,6 +364,7 @@ impl Ledger<'_> {
         let sent = if is_last { core::mem::replace(&mut row.sent, Span::EMPTY) } else { Span::EMPTY };
         self.release(sent.at, sent.len);
         self.enter(Key::Name, name_hash, slot);
+        self.relate(source, slot);
         Ok(slot)
     }
 

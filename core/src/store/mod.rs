@@ -4,9 +4,12 @@
 //! [`Store::commit`]; what has no room is refused, counted ([`Store::refused`]), and costs nothing else.
 //! Roles read it through a [`View`].
 
+mod chain;
+mod family;
 mod identity;
 mod import;
 mod index;
+mod kin;
 mod ledger;
 mod meet;
 mod names;
@@ -314,7 +317,9 @@ impl<S: Storage> Store<S> {
             row.running = true;
             row.started = ticket;
             row.cursor = Slot::NONE;
+            row.ended = false;
             row.notes.clear();
+            row.notes.leave();
         }
     }
 
@@ -372,7 +377,7 @@ impl<S: Storage> Store<S> {
 
     /// Takes the value behind a series that [`next_in`](Self::next_in) recognised; whether anybody wants it.
     pub fn again(&mut self, source: SourceId, slot: Slot, tail: &Tail<'_>) -> Result<bool, Refusal> {
-        self.counting(|ledger| ledger.again(source.0, slot, tail.value))
+        self.counting(|ledger| ledger.again(source.0, slot, tail))
     }
 
     /// Takes a sample; whether anybody wants it.
@@ -386,13 +391,23 @@ impl<S: Storage> Store<S> {
     }
 
     /// Takes note of a `# TYPE` line.
-    pub fn note_family(&mut self, source: SourceId, family: Family) {
-        self.ledger().note_family(source.0, family);
+    pub fn note_family(&mut self, source: SourceId, name: &str, family: Family) -> Result<(), Refusal> {
+        self.counting(|ledger| Ok(ledger.note_family(source.0, name, family)?))
     }
 
     /// Takes note of a `# HELP` line.
-    pub fn note_help(&mut self, source: SourceId, help: &str) -> Result<(), Refusal> {
-        self.counting(|ledger| Ok(ledger.note_help(source.0, help)?))
+    pub fn note_help(&mut self, source: SourceId, name: &str, help: &str) -> Result<(), Refusal> {
+        self.counting(|ledger| Ok(ledger.note_help(source.0, name, help)?))
+    }
+
+    /// Takes note of a `# UNIT` line.
+    pub fn note_unit(&mut self, source: SourceId, name: &str, unit: &str) -> Result<(), Refusal> {
+        self.counting(|ledger| Ok(ledger.note_unit(source.0, name, unit)?))
+    }
+
+    /// Takes note of an `# EOF` line.
+    pub fn note_end(&mut self, source: SourceId) {
+        self.ledger().note_end(source.0);
     }
 
     /// Takes note of a `# PCP` line.

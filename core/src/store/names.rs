@@ -61,7 +61,7 @@ impl Ledger<'_> {
         self.unlist();
     }
 
-    fn row(&self, slot: Slot) -> Option<&Metric> {
+    pub(crate) fn row(&self, slot: Slot) -> Option<&Metric> {
         self.parts.metrics.get(slot.index()?)
     }
 

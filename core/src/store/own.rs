@@ -10,7 +10,14 @@ use super::{
     text::Field,
     view::View,
 };
-use crate::pcp::{Desc, InDom, Pmid, Semantics, Type, Units};
+use crate::{
+    exposition::writer::Kind,
+    mapping::{
+        Family, Part,
+        export::{self, Naming},
+    },
+    pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+};
 
 /// What a metric is that the host declares.
 #[derive(Debug, Clone, Copy)]
@@ -200,10 +207,14 @@ impl<'a> View<'a> {
     }
 }
 
+/// What the name of a family may be longer than PCP's: its unit and its end.
+const EXPORTED: usize = 128;
+
 impl Ledger<'_> {
     fn declare(&mut self, source: Slot, declaration: &Declaration<'_>) -> Result<Slot, Full> {
         let (full, domain) = (Full(Region::Metrics), self.book.domain);
-        self.reserve(1, 0, declaration.name.len().saturating_add(declaration.help.len()))?;
+        let text = declaration.name.len().saturating_mul(2).saturating_add(declaration.help.len());
+        self.reserve(1, 0, text.saturating_add(EXPORTED))?;
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
         let (cluster, item) = (row.cluster, declaration.item.unwrap_or(row.items));
         if item >= ITEMS {
@@ -234,7 +245,28 @@ impl Ledger<'_> {
         let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
         let aside = if declaration.aside { Metric::ASIDE } else { 0 };
         let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM | storable | aside;
-        self.push_metric(Metric { desc, source, name, help, name_hash, flags, ..Metric::EMPTY });
+        let kind = export::kind(&desc);
+        let (family, part) = match kind {
+            Some(Kind::Counter) => (Family::Counter, Part::Total),
+            Some(Kind::Info) => (Family::Info, Part::Info),
+            _ => (Family::Gauge, Part::Whole),
+        };
+        // On a page it is called as pmcd's metrics are.
+        let mut unit_len = 0usize;
+        let sent = self.draft(0, &mut |_, put| {
+            let kind = kind.unwrap_or_default();
+            export::name(Naming::Prometheus, declaration.name, kind, desc.units, None, put);
+            put(part.suffix().as_bytes());
+            unit_len = 0;
+            export::unit(Naming::Prometheus, kind, desc.units, &mut |piece| {
+                unit_len = unit_len.saturating_add(piece.len());
+            });
+        })?;
+        let sent = self.keep(sent, Field::MetricSent, slot)?;
+        self.push_metric(Metric { desc, source, name, sent, help, name_hash, flags, ..Metric::EMPTY });
+        if kind.is_some() {
+            self.join_ring(slot, family, part, u8::try_from(unit_len).unwrap_or_default());
+        }
         self.list(slot);
         Ok(slot)
     }

@@ -60,6 +60,7 @@ impl Ledger<'_> {
     pub(crate) fn evict(&mut self, source: Slot) -> Result<(), Full> {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(()) };
         let (mut metric, bin) = (row.first, row.bin);
+        self.unchain(source);
         self.evict_from(bin)?;
         while let Some(row) = self.metric(metric).copied() {
             self.evict_from(metric)?;

@@ -4,7 +4,7 @@
 
 use crate::{
     exposition::LabelSet,
-    mapping::{PcpLine, family::Family, instance::Style},
+    mapping::{Family, Part, PcpLine, instance::Style},
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
     time::Instant,
 };
@@ -100,6 +100,11 @@ pub(crate) struct Notes {
     /// Set by a `# PCP` line.
     pub(crate) pcp: PcpNote,
     pub(crate) pcp_name: Pad,
+    /// The family that HELP, TYPE and UNIT lines named last, and what they said of it: that holds to the next name.
+    pub(crate) about: Pad,
+    pub(crate) kind: Family,
+    pub(crate) unit_len: u8,
+    pub(crate) helped: bool,
 }
 
 /// What a `# PCP` line said, but for the name.
@@ -112,20 +117,24 @@ pub(crate) struct PcpNote {
     pub(crate) factor: Factor,
 }
 
-/// What values as sent are multiplied by; all-zero is one.
+/// What values as sent are multiplied by; all-zero is one. Halves, so that records need no larger alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Factor(u64);
+pub(crate) struct Factor([u32; 2]);
 
 impl Factor {
-    pub(crate) const ONE: Self = Self(0);
+    pub(crate) const ONE: Self = Self([0; 2]);
 
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
     pub(crate) const fn new(factor: f64) -> Self {
-        Self(factor.to_bits() ^ 1f64.to_bits())
+        let bits = factor.to_bits() ^ 1f64.to_bits();
+        Self([(bits >> 32) as u32, bits as u32])
     }
 
     /// The number, where it is not one.
     pub(crate) fn scales(self) -> Option<f64> {
-        (self != Self::ONE).then(|| f64::from_bits(self.0 ^ 1f64.to_bits()))
+        let Self([high, low]) = self;
+        let bits = u64::from(high) << 32 | u64::from(low);
+        (self != Self::ONE).then(|| f64::from_bits(bits ^ 1f64.to_bits()))
     }
 }
 
@@ -150,7 +159,19 @@ impl Notes {
             factor: Factor::ONE,
         },
         pcp_name: Pad::EMPTY,
+        about: Pad::EMPTY,
+        kind: Family::Untyped,
+        unit_len: 0,
+        helped: false,
     };
+
+    /// No family was named.
+    pub(crate) const fn leave(&mut self) {
+        self.about.span.len = 0;
+        self.kind = Family::Untyped;
+        self.unit_len = 0;
+        self.helped = false;
+    }
 
     /// Nothing was said.
     pub(crate) const fn clear(&mut self) {
@@ -200,6 +221,11 @@ pub struct Source {
     pub(crate) on_demand: bool,
     /// Something of it has got an id that the host was not told of.
     pub(crate) unsaved: bool,
+    /// The document being read has ended as one of OpenMetrics does, and so did the last whole one.
+    pub(crate) ended: bool,
+    pub(crate) open: bool,
+    /// Some of its series are in [chains](Series::link).
+    pub(crate) chained: bool,
     pub(crate) notes: Notes,
 }
 
@@ -227,6 +253,9 @@ impl Source {
         own: false,
         on_demand: false,
         unsaved: false,
+        ended: false,
+        open: false,
+        chained: false,
         notes: Notes::EMPTY,
     };
 
@@ -259,6 +288,8 @@ pub struct Metric {
     pub(crate) link: Slot,
     /// Column of the table of names in order: the metric whose name is this row's.
     pub(crate) ordered: Slot,
+    /// The next in the ring of all metrics, of whatever source, that a page shows as one family.
+    pub(crate) kin: Slot,
     /// The id that its next instance gets; those below `saved` were told to the host.
     pub(crate) instances: u32,
     pub(crate) saved: u32,
@@ -289,6 +320,7 @@ impl Metric {
         next: Slot::NONE,
         link: Slot::NONE,
         ordered: Slot::NONE,
+        kin: Slot::NONE,
         instances: 0,
         saved: 0,
         live: 0,
@@ -314,6 +346,22 @@ impl Metric {
     pub(crate) const ASIDE: u32 = 128;
     /// It is no metric: lines hang on it that are known and no instances.
     pub(crate) const BIN: u32 = 64;
+    /// Its family has this type, and its samples are this part of it: four bits each.
+    const FAMILY: u32 = 9;
+    const PART: u32 = 13;
+    /// How many bytes at the end of the family's name are its unit.
+    const UNIT: u32 = 17;
+    /// A page begins its ring with it.
+    pub(crate) const LEADS: u32 = 1 << 25;
+    /// Of the one that leads: names in the ring are in each other's way in OpenMetrics, or in any format.
+    pub(crate) const CLASH: u32 = 1 << 26;
+    pub(crate) const HARD_CLASH: u32 = 1 << 27;
+    /// Its help is that of another family.
+    pub(crate) const HELPLESS: u32 = 1 << 28;
+    /// It is in the index by the name of its family.
+    pub(crate) const ENTERED: u32 = 1 << 29;
+    /// Its series are found by their label sets.
+    pub(crate) const GROUPED: u32 = 1 << 30;
 
     /// What its values are.
     pub const fn desc(&self) -> Desc {
@@ -325,6 +373,11 @@ impl Metric {
         self.next
     }
 
+    /// The next metric that a page shows as one family with it.
+    pub(crate) const fn next_kin(&self) -> Slot {
+        self.kin
+    }
+
     /// How many of its series have a value in the last whole document.
     pub const fn live(&self) -> u32 {
         self.live
@@ -332,6 +385,29 @@ impl Metric {
 
     pub(crate) const fn is(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Says what it is in its family.
+    pub(crate) fn set_family(&mut self, family: Family, part: Part, unit_len: u8) {
+        let bits = family.to_bits() << Self::FAMILY
+            | part.to_bits() << Self::PART
+            | u32::from(unit_len) << Self::UNIT;
+        self.flags = self.flags & !(0xffff << Self::FAMILY) | bits;
+    }
+
+    /// The type of its family.
+    pub(crate) const fn family(&self) -> Family {
+        Family::from_bits(self.flags >> Self::FAMILY & 0xf)
+    }
+
+    /// What its samples are in its family.
+    pub(crate) const fn part(&self) -> Part {
+        Part::from_bits(self.flags >> Self::PART & 0xf)
+    }
+
+    /// How many bytes at the end of its family's name are its unit.
+    pub(crate) const fn unit_len(&self) -> usize {
+        (self.flags >> Self::UNIT & 0xff) as usize
     }
 
     /// Whether it is no metric: lines hang on it that are known and no instances.
@@ -356,10 +432,12 @@ pub struct Series {
     pub(crate) value: u64,
     /// The bytes before the value, as sent.
     pub(crate) raw: Span,
-    /// Its label set, `at` counted from `raw`; of a [filtered](Self::FILTERED) one a text of its own.
+    /// Its label set, `at` counted from `raw`; of a [filtered](Self::FILTERED) one a text of its own, behind a word that
+    /// says how many bytes at its end are optional labels.
     pub(crate) labels: Span,
-    /// How many bytes at the end of the label set are optional labels.
-    pub(crate) optional: u32,
+    /// What follows it on a page: its [annex](Self::ANNEX), then the series of the same label set in other metrics of its
+    /// family, then spellings of it that are other series there.
+    pub(crate) link: Slot,
     pub(crate) metric: Slot,
     /// Instance id, or for another spelling the slot of the series that it spells.
     pub(crate) instance: u32,
@@ -380,7 +458,7 @@ impl Series {
         value: 0,
         raw: Span::EMPTY,
         labels: Span::EMPTY,
-        optional: 0,
+        link: Slot::NONE,
         metric: Slot::NONE,
         instance: 0,
         raw_hash: 0,
@@ -411,10 +489,20 @@ impl Series {
     pub(crate) const WITHDRAWN: u16 = 64;
     /// A client stored its value, and the host was not told yet.
     pub(crate) const STORED: u16 = 128;
+    /// Another one links to it.
+    pub(crate) const JOINED: u16 = 1 << 10;
+    /// What its line said beside the value is in the row that it links to.
+    pub(crate) const ANNEX: u16 = 1 << 11;
     /// One in the count of whole documents, one after the other, that it was not in.
     pub(crate) const MISS: u16 = 1 << 12;
     /// The bits of that count.
-    pub(crate) const MISSES: u16 = 0xf000;
+    pub(crate) const MISSES: u16 = 0x3000;
+    /// A line of this very label set was met, with a value, in the document being read.
+    pub(crate) const SPOKEN: u16 = 1 << 14;
+    /// The same of the last whole document: it is on the page.
+    pub(crate) const SHOWN: u16 = 1 << 15;
+    /// No series, but the annex of one.
+    pub(crate) const EXTRA: u16 = Self::ALIAS | Self::EXCLUDED;
 
     /// Its instance id.
     pub const fn instance(&self) -> u32 {
@@ -440,6 +528,37 @@ impl Series {
         self.flags & Self::MISSES >= 2 * Self::MISS
     }
 
+    /// An annex has the value that lines of its series said, as other series may be the same instance.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    pub(crate) const fn set_own_value(&mut self, bits: u64) {
+        (self.raw_hash, self.identity_hash) = ((bits >> 32) as u32, bits as u32);
+    }
+
+    /// That value.
+    pub(crate) fn own_value(&self) -> u64 {
+        u64::from(self.raw_hash) << 32 | u64::from(self.identity_hash)
+    }
+
+    /// The next series of its metric.
+    pub(crate) const fn after_this(&self) -> Slot {
+        self.next
+    }
+
+    /// Whether it is no series, but what a line said beside the value of one.
+    pub(crate) const fn is_extra(&self) -> bool {
+        self.flags & Self::EXTRA == Self::EXTRA
+    }
+
+    /// Whether it is but another spelling of a label set, and no series of its own on a page.
+    pub(crate) const fn is_spelling(&self) -> bool {
+        self.is(Self::ALIAS) && !self.is(Self::JOINED)
+    }
+
+    /// Whether a page has it.
+    pub(crate) const fn is_shown(&self) -> bool {
+        self.is(Self::SHOWN)
+    }
+
     /// Whether it is an instance of its metric, or its one value, and not just a line that is known.
     pub(crate) const fn is_instance(&self) -> bool {
         self.source != 0 && self.flags & (Self::ALIAS | Self::EXCLUDED) == 0
@@ -458,24 +577,35 @@ impl Series {
     /// The labels that make it an instance of its own.
     pub(crate) fn identity<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
         let span = self.label_span();
-        LabelSet::stored(Span { len: span.len.saturating_sub(self.optional), ..span }.str_of(text))
+        LabelSet::stored(Span { len: span.len.saturating_sub(self.optional_len(text)), ..span }.str_of(text))
     }
 
     /// The optional labels.
     pub(crate) fn optional<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
-        let span = self.label_span();
-        let at = span.at.saturating_add(span.len).saturating_sub(self.optional);
-        LabelSet::stored(Span { at, len: self.optional }.str_of(text))
+        let (span, len) = (self.label_span(), self.optional_len(text));
+        let at = span.at.saturating_add(span.len).saturating_sub(len);
+        LabelSet::stored(Span { at, len }.str_of(text))
     }
 
     fn label_span(&self) -> Span {
         if self.is(Self::FILTERED) {
-            self.labels
+            let Span { at, len } = self.labels;
+            Span { at: at.saturating_add(OPTIONAL), len: len.saturating_sub(OPTIONAL) }
         } else {
             Span { at: self.raw.at.saturating_add(self.labels.at), len: self.labels.len }
         }
     }
+
+    fn optional_len(&self, text: &[u8]) -> u32 {
+        if !self.is(Self::FILTERED) {
+            return 0;
+        }
+        self.labels.of(text).first_chunk().map_or(0, |word| u32::from_le_bytes(*word))
+    }
 }
+
+/// The word in front of a label set that was filtered.
+pub(crate) const OPTIONAL: u32 = 4;
 
 /// An instance that vanished, or is remembered from another run: its id and name, should it come back.
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,7 @@ pub(crate) enum Field {
     SourceLabels,
     NotesHelp,
     NotesName,
+    NotesAbout,
     MetricName,
     MetricSent,
     MetricHelp,
@@ -29,11 +30,12 @@ pub(crate) enum Field {
 }
 
 /// All of them, in the order of their codes, which begin at 1: 0 is nobody's.
-const FIELDS: [Field; 13] = [
+const FIELDS: [Field; 14] = [
     Field::SourceName,
     Field::SourceLabels,
     Field::NotesHelp,
     Field::NotesName,
+    Field::NotesAbout,
     Field::MetricName,
     Field::MetricSent,
     Field::MetricHelp,
@@ -126,7 +128,39 @@ impl Ledger<'_> {
 
     /// Puts `bytes` in `pad`'s place where they fit, and elsewhere with twice the room where not.
     pub(crate) fn rewrite(&mut self, pad: Pad, bytes: &[u8], field: Field, slot: Slot) -> Result<Pad, Full> {
-        let len = u32::try_from(bytes.len()).ok().filter(|&len| len <= Pad::MAX).ok_or(FULL)?;
+        let pad = self.make_room(pad, bytes.len(), field, slot)?;
+        let at = usize::try_from(pad.span.at).map_err(|_| FULL)?;
+        let room = self.parts.text.get_mut(at..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Ok(pad)
+    }
+
+    /// The same with pieces that are not of the store's own text.
+    pub(crate) fn rewrite_pieces(
+        &mut self,
+        pad: Pad,
+        write: &dyn Fn(Put<'_>),
+        field: Field,
+        slot: Slot,
+    ) -> Result<Pad, Full> {
+        let mut len = 0usize;
+        write(&mut |piece| len = len.saturating_add(piece.len()));
+        let pad = self.make_room(pad, len, field, slot)?;
+        let at = usize::try_from(pad.span.at).map_err(|_| FULL)?;
+        let mut room = self.parts.text.iter_mut().skip(at);
+        write(&mut |piece| {
+            for (from, to) in piece.iter().zip(room.by_ref()) {
+                *to = *from;
+            }
+        });
+        Ok(pad)
+    }
+
+    /// Room for `len` bytes, in `pad`'s place if they fit.
+    fn make_room(&mut self, pad: Pad, len: usize, field: Field, slot: Slot) -> Result<Pad, Full> {
+        let len = u32::try_from(len).ok().filter(|&len| len <= Pad::MAX).ok_or(FULL)?;
         let mut pad = pad;
         if len > pad.room {
             let room = len.max(8).checked_next_power_of_two().ok_or(FULL)?;
@@ -137,10 +171,6 @@ impl Ledger<'_> {
             pad = Pad { span, room };
         }
         pad.span.len = len;
-        let at = usize::try_from(pad.span.at).map_err(|_| FULL)?;
-        for (to, from) in self.parts.text.iter_mut().skip(at).zip(bytes) {
-            *to = *from;
-        }
         Ok(pad)
     }
 
@@ -187,6 +217,7 @@ impl Ledger<'_> {
             Field::SourceLabels => span(&mut parts.sources.get_mut(i?)?.labels),
             Field::NotesHelp => pad(&mut parts.sources.get_mut(i?)?.notes.help),
             Field::NotesName => pad(&mut parts.sources.get_mut(i?)?.notes.pcp_name),
+            Field::NotesAbout => pad(&mut parts.sources.get_mut(i?)?.notes.about),
             Field::MetricName => span(&mut parts.metrics.get_mut(i?)?.name),
             Field::MetricSent => span(&mut parts.metrics.get_mut(i?)?.sent),
             Field::MetricHelp => span(&mut parts.metrics.get_mut(i?)?.help),

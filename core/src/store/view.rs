@@ -48,7 +48,7 @@ impl<'a> View<'a> {
 
     /// How many series are at hand, every spelling counted.
     pub const fn series(&self) -> usize {
-        self.book.series.saturating_sub(self.book.freed_series)
+        self.book.series.saturating_sub(self.book.freed_series).saturating_sub(self.book.extras)
     }
 
     /// How many instances vanished, and may come back with their ids.
@@ -295,6 +295,16 @@ impl<'a> View<'a> {
         self.source(source.0).is_some_and(|s| s.gone)
     }
 
+    /// All sources, those that are gone too.
+    pub fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        (0..self.book.sources).map(|place| SourceId(Slot::of(place)))
+    }
+
+    /// The source of this name.
+    pub fn source_named(&self, name: &str) -> Option<SourceId> {
+        self.source_ids().find(|source| self.source_name(*source) == name)
+    }
+
     /// The name of a source.
     pub fn source_name(&self, source: SourceId) -> &'a str {
         self.source(source.0).map_or("", |s| s.name.str_of(self.lent.text))
@@ -309,6 +319,10 @@ impl<'a> View<'a> {
             metric = row.next;
         }
         live
+    }
+
+    pub(super) const fn text(&self) -> &'a [u8] {
+        self.lent.text
     }
 
     pub(super) fn source(&self, slot: Slot) -> Option<&'a Source> {

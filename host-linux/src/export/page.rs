@@ -3,8 +3,6 @@
 //! Whatever stays the same from one page to the next is kept as text: the heads and names of families, and the labels
 //! of series. So a page is made of copies, and of numbers.
 
-use std::time::Duration;
-
 use pmbridge_core::exposition::writer::{self, Kind, escape_label};
 use pmbridge_core::exposition::{Format, LabelSet};
 use pmbridge_core::mapping::export::Naming;
@@ -12,7 +10,6 @@ use pmbridge_core::time::Timestamp;
 
 use super::catalog::{Catalog, Metric, Series, Value};
 use super::families::{Families, Family};
-use super::own::{self, Tally};
 
 /// What a request says about its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27,13 +24,13 @@ pub(crate) struct Ask {
     pub(crate) info: bool,
 }
 
-/// How the values of a page came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Scrape {
-    /// When they were true.
-    pub(crate) time: Timestamp,
-    /// How long it took to get them.
-    pub(crate) took: Duration,
+/// What is counted of one page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Its series.
+    pub(crate) series: usize,
+    /// Its metrics that have none because of an error.
+    pub(crate) failed: usize,
 }
 
 /// Makes the pages of one catalogue, and keeps what is the same in all of them.
@@ -44,16 +41,16 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Appends the page of the metrics at these places of the catalogue, which are in order and come once, and what it
-    /// says of itself.
+    /// Appends the families of the metrics at these places of the catalogue, which are in order and come once. What ends
+    /// a page is left to whoever has more to say.
     pub(crate) fn render(
         &mut self,
         catalog: &Catalog,
         metrics: &[usize],
         ask: Ask,
-        scrape: Scrape,
+        time: Timestamp,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Tally {
         if self.epoch != catalog.epoch() {
             *self = Self { epoch: catalog.epoch(), ..Self::default() };
         }
@@ -61,8 +58,8 @@ impl Pages {
         let slot = if ask.naming == Naming::Pcp { pcp } else { prometheus };
         let families = slot.get_or_insert_with(|| Families::new(ask.naming, catalog));
         families.prepare(ask.format, catalog.metrics());
-        let tail = tail(ask, scrape.time);
-        let mut tally = Tally { took: scrape.took, ..Tally::default() };
+        let tail = tail(ask, time);
+        let mut tally = Tally::default();
         for &place in metrics {
             let Some(metric) = catalog.metrics().get(place) else { continue };
             tally.failed = tally.failed.saturating_add(usize::from(metric.status.is_some()));
@@ -73,8 +70,7 @@ impl Pages {
                 tally.series = tally.series.saturating_add(shown);
             }
         }
-        own::render(catalog, ask.format, tally, out);
-        writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
+        tally
     }
 }
 

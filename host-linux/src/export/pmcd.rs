@@ -243,11 +243,6 @@ impl Pmcd {
         self.reconnects
     }
 
-    /// Where it is.
-    pub(crate) const fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// Tells those whose time is up.
     fn expire(&mut self, now: Instant) {
         for scrape in self.current.iter_mut().chain(&mut self.queue) {

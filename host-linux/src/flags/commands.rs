@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pmbridge_core::mapping::Compat;
 
+use super::web::{EXPORT, WEB_CONFIG, WEB_LISTEN_OR_NOT, WEB_MAX_CONNECTIONS, WEB_PATH};
 use super::{Format, Invocation, Options};
 use crate::listener::Link;
 
@@ -132,7 +133,7 @@ const MAX_CONNECTIONS: Flag = Flag {
     },
 };
 
-const USER: Flag = Flag {
+pub(super) const USER: Flag = Flag {
     long: "user",
     short: Some('u'),
     takes: Some("USER"),
@@ -194,7 +195,7 @@ const UNIX: Flag = Flag {
     },
 };
 
-const DEBUG: Flag = Flag {
+pub(super) const DEBUG: Flag = Flag {
     long: "debug",
     short: Some('D'),
     takes: None,
@@ -380,6 +381,10 @@ const SERVE: Command = Command {
                 Ok(())
             },
         },
+        WEB_LISTEN_OR_NOT,
+        WEB_PATH,
+        WEB_CONFIG,
+        WEB_MAX_CONNECTIONS,
         COMPAT,
         MAX_SERIES,
         MAX_NAMES,
@@ -487,7 +492,7 @@ const IDS_COMMAND: Command = Command {
 };
 
 /// All commands, in the order of the texts.
-pub(super) const COMMANDS: &[&Command] = &[&PMDA, &SERVE, &CHECK, &IDS_COMMAND];
+pub(super) const COMMANDS: &[&Command] = &[&PMDA, &SERVE, &EXPORT, &CHECK, &IDS_COMMAND];
 
 fn port(value: &OsString) -> Result<u16, &'static str> {
     let why = "a port from 1 to 65535";
@@ -498,7 +503,7 @@ fn number<T: std::str::FromStr>(value: &OsString, why: &'static str) -> Result<T
     value.to_str().and_then(|text| text.parse().ok()).ok_or(why)
 }
 
-fn seconds(value: &OsString) -> Result<Duration, &'static str> {
+pub(super) fn seconds(value: &OsString) -> Result<Duration, &'static str> {
     let why = "a number of seconds above 0";
     let seconds = number(value, why)?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or(why)
@@ -510,7 +515,7 @@ fn age(value: &OsString) -> Result<Duration, &'static str> {
 }
 
 /// A count above 0, with K, M or G for powers of 1024.
-fn size(value: &OsString) -> Result<usize, &'static str> {
+pub(super) fn size(value: &OsString) -> Result<usize, &'static str> {
     let why = "a whole number above 0 (K, M and G are understood)";
     let text = value.to_str().ok_or(why)?;
     let (digits, unit) = match text.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
@@ -530,15 +535,21 @@ fn root(value: &OsString) -> Result<String, &'static str> {
     if good { Ok(text.into()) } else { Err("a name of letters, digits and _ that starts with a letter") }
 }
 
+/// An address to listen on, with PCP's port unless it says another.
 pub(super) fn listen(value: &OsString) -> Result<SocketAddr, &'static str> {
+    address(value, PCP_PORT)
+}
+
+/// An address to listen on, with this port unless it says another.
+pub(super) fn address(value: &OsString, port: u16) -> Result<SocketAddr, &'static str> {
     let why = "an address to listen on (HOST:PORT, [IPV6]:PORT, :PORT or HOST)";
     let text = value.to_str().ok_or(why)?;
     let full = if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        format!("[{text}]:{PCP_PORT}")
+        format!("[{text}]:{port}")
     } else if let Some(port) = text.strip_prefix(':') {
         format!("[::]:{port}")
     } else if !text.contains(':') || text.ends_with(']') {
-        format!("{text}:{PCP_PORT}")
+        format!("{text}:{port}")
     } else {
         text.into()
     };

@@ -8,7 +8,7 @@ use rustls::{CertificateError, Error, InvalidMessage};
 use super::verify::is_authority;
 
 /// The same as an error of reading or writing.
-pub(super) fn explained(error: Error) -> io::Error {
+pub(crate) fn explained(error: Error) -> io::Error {
     let text = match error {
         Error::InvalidCertificate(why) => format!("the server's certificate {}", certificate(&why)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {

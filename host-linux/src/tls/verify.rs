@@ -81,7 +81,7 @@ impl ServerCertVerifier for Verifier {
 
 /// Whether a certificate is not taken for a server's as it is an authority's. rustls passes on a word of the crate
 /// behind it.
-pub(super) fn is_authority(why: &OtherError) -> bool {
+pub(crate) fn is_authority(why: &OtherError) -> bool {
     why.0.to_string() == "CaUsedAsEndEntity"
 }
 

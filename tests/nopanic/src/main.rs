@@ -11,7 +11,7 @@ mod page;
 use core::hint::black_box;
 
 use pmbridge_core::exposition::{self, Parser, number};
-use pmbridge_core::http::{request::Get, response::location};
+use pmbridge_core::http::{request::Get, response::location, server};
 use pmbridge_core::mapping::Plain;
 use pmbridge_core::pcp::{InDom, Pmid, Semantics, Type, Units};
 use pmbridge_core::pdu::{
@@ -23,6 +23,7 @@ use pmbridge_core::role::{
     client::{self, Answer, Ask, Client, Inquirer, OutOfStep},
     collector::Collector,
     document::Document,
+    exporter::{self, Exporter, Page, Site},
     scraper::Scraper,
 };
 use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, Published, Region, SourceId, Store};
@@ -49,6 +50,7 @@ extern "C" fn _start() -> ! {
         every_line(black_box(&input), black_box(&mut output));
         page::every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
+        every_request(black_box(&input), black_box(&mut output));
         every_question(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]
         black_box(input[black_box(input.len())]);
@@ -109,6 +111,54 @@ fn every_line(input: &[u8], output: &mut [u8]) {
         let mut w = Writer::resume(output, black_box(3));
         Get { host: text, path: text, headers: text, keep_alive: black_box(true) }.emit(&mut w);
         black_box(w.written());
+    }
+}
+
+/// A site that answers whatever the compiler cannot know.
+struct Anything;
+
+impl Site for Anything {
+    fn answer(&mut self, request: &server::Request<'_>) -> exporter::Answer {
+        black_box((request.field("authorization"), request.wants_gzip(), request.path));
+        for (name, value) in server::pairs(request.query) {
+            black_box((name.is("names"), value.bytes().count(), value.raw()));
+        }
+        let status = server::Status::new(black_box(200));
+        let page = Page {
+            status,
+            content_type: black_box("text/plain"),
+            length: black_box(Some(7)),
+            gzip: black_box(true),
+            varies: black_box(true),
+        };
+        match black_box(1) {
+            0 => exporter::Answer::Later,
+            1 => exporter::Answer::Page(page),
+            2 => exporter::Answer::Page(Page { length: None, ..page }),
+            _ => exporter::Answer::Status(status),
+        }
+    }
+
+    fn body(&mut self, output: &mut [u8]) -> Result<(usize, bool), exporter::Aborted> {
+        black_box(output);
+        black_box(Ok((black_box(3), black_box(true))))
+    }
+
+    fn end(&mut self) {}
+}
+
+/// Serves whoever asks whatever.
+fn every_request(input: &[u8], output: &mut [u8]) {
+    let mut exporter = Exporter::new(exporter::Limits::DEFAULT);
+    let mut other = Exporter::refusing(exporter::Limits::DEFAULT, server::Status::UNAVAILABLE);
+    while black_box(true) {
+        let now = Instant::from_millis(black_box(1));
+        for exporter in [&mut exporter, &mut other] {
+            let _ = black_box(exporter.step(&mut Anything, black_box(input), black_box(output), now));
+            exporter.passed(black_box(2));
+            black_box((exporter.deadline(), exporter.is_done(), exporter.body_left()));
+            black_box((exporter.is_idle(), exporter.is_waiting(), exporter.is_answering()));
+        }
     }
 }
 

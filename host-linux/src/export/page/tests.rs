@@ -10,8 +10,6 @@ const COUNTER: Semantics = Semantics::COUNTER;
 const INSTANT: Semantics = Semantics::INSTANT;
 const TIME: Timestamp = Timestamp { secs: 1_795_423_352, nanos: 795_123_456 };
 
-const SCRAPE: Scrape = Scrape { time: TIME, took: Duration::from_millis(12) };
-
 type Row = (Metric, Vec<Series>);
 
 fn metric(name: &str, kind: Type, semantics: Semantics, units: Units, values: &[(&str, Value)]) -> Row {
@@ -36,15 +34,9 @@ fn catalog(mut rows: Vec<Row>) -> Catalog {
 fn page(catalog: &Catalog, ask: Ask) -> String {
     let all: Vec<usize> = (0..catalog.metrics().len()).collect();
     let mut out = Vec::new();
-    Pages::default().render(catalog, &all, ask, SCRAPE, &mut out);
+    Pages::default().render(catalog, &all, ask, TIME, &mut out);
+    writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
     String::from_utf8(out).unwrap()
-}
-
-/// A page without what it says of itself.
-fn values(catalog: &Catalog, ask: Ask) -> String {
-    let page = page(catalog, ask);
-    let (values, own) = page.split_once("# HELP pmbridge_scrape").unwrap();
-    format!("{values}{}", if own.ends_with("# EOF\n") { "# EOF\n" } else { "" })
 }
 
 fn ask(naming: Naming, format: Format) -> Ask {
@@ -100,7 +92,7 @@ kernel_all_load{instid="5",instname="5 minute"} NaN
 # TYPE kernel_all_user counter
 kernel_all_user 1234
 "#;
-    assert_eq!(values(&few(), ask), want);
+    assert_eq!(page(&few(), ask), want);
 }
 
 #[test]
@@ -121,7 +113,7 @@ kernel_all_user 1234 1795423352.795123456
 pmcd_version_info{value="x",value_="6.0 \"\n"} 1 1795423352.795123456
 # EOF
 "#;
-    assert_eq!(values(&few(), ask), want);
+    assert_eq!(page(&few(), ask), want);
 }
 
 #[test]
@@ -143,14 +135,14 @@ kernel_all_user_seconds_total 1.234
 pmcd_version_info{value="x",value_="6.0 \"\n"} 1
 # EOF
 "#;
-    assert_eq!(values(&few(), ask(Naming::Prometheus, Format::OpenMetrics)), want);
-    let text = values(&few(), ask(Naming::Prometheus, Format::Text004));
+    assert_eq!(page(&few(), ask(Naming::Prometheus, Format::OpenMetrics)), want);
+    let text = page(&few(), ask(Naming::Prometheus, Format::Text004));
     assert!(text.starts_with(
         "# HELP disk_read_bytes_total help \"of\" disk.read_kb\n# TYPE disk_read_bytes_total counter\n"
     ));
     assert!(text.contains("\n# TYPE pmcd_version_info gauge\npmcd_version_info{"));
     let times = Ask { times: true, ..ask(Naming::Prometheus, Format::Text100) };
-    assert!(values(&few(), times).contains("\nkernel_all_user_seconds_total 1.234 1795423352795\n"));
+    assert!(page(&few(), times).contains("\nkernel_all_user_seconds_total 1.234 1795423352795\n"));
 }
 
 #[test]
@@ -168,7 +160,7 @@ fn a_counter_that_shrinks_below_nothing_is_none_in_openmetrics() {
             metric("c.x", Type::DOUBLE, COUNTER, Units::SECOND, &[("", Value::F64(f64::INFINITY))]),
         ]
     };
-    let out = values(&catalog(rows()), ask(Naming::Prometheus, Format::OpenMetrics));
+    let out = page(&catalog(rows()), ask(Naming::Prometheus, Format::OpenMetrics));
     assert!(out.contains("# TYPE a_x_total unknown\na_x_total{a=\"1\"} 1\na_x_total{a=\"2\"} -1\n"), "{out}");
     assert!(out.contains("# TYPE b_x_seconds_total unknown\nb_x_seconds_total NaN\n"), "{out}");
     assert!(out.contains("# TYPE c_x_seconds counter\n"), "{out}");
@@ -193,7 +185,7 @@ fn of_names_that_collide_the_first_in_order_stays_and_none_is_lost() {
     ];
     let catalog = catalog(rows);
     let samples = |ask| {
-        let page = values(&catalog, ask);
+        let page = page(&catalog, ask);
         let names = page.lines().filter(|line| !line.starts_with('#'));
         names.map(|line| line.split([' ', '{']).next().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -271,23 +263,30 @@ fn awkward() -> Catalog {
     ];
     let ends = [".", "_", ":"];
     let units = [Units::NONE, Units::COUNT, Units::KBYTE, Units::MILLISEC, Units::new(1, -1, 0, 1, 3, 0)];
-    let names = parts.iter().flat_map(|first| {
-        parts.iter().flat_map(move |second| ends.map(|end| format!("{first}{end}{second}")))
-    });
-    let mut rows = BTreeMap::new();
-    for ((n, name), units) in names.enumerate().zip(units.into_iter().cycle()) {
-        let row = match n % 7 {
-            0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
-            1 | 2 => metric(&name, Type::I64, COUNTER, units, &[("i=\"1\"", Value::I64(i64::MIN))]),
-            3 => {
-                let values = [("i=\"\"", Value::U64(7)), ("i=\"2\"", Value::U64(8))];
-                metric(&name, Type::U64, COUNTER, units, &values)
+    let (mut rows, mut n) = (BTreeMap::new(), 0_usize);
+    for first in parts {
+        for second in parts {
+            for end in ends {
+                n = n.wrapping_add(1);
+                let units = units[n % 5];
+                let name = format!("{first}{end}{second}");
+                let row = match n % 7 {
+                    0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
+                    1 | 2 => metric(&name, Type::I64, COUNTER, units, &[("i=\"1\"", Value::I64(i64::MIN))]),
+                    3 => metric(
+                        &name,
+                        Type::U64,
+                        COUNTER,
+                        units,
+                        &[("i=\"\"", Value::U64(7)), ("i=\"2\"", Value::U64(8))],
+                    ),
+                    4 => metric(&name, Type::DOUBLE, INSTANT, units, &[("", Value::F64(f64::NEG_INFINITY))]),
+                    5 => metric(&name, Type::U64, COUNTER, units, &[("", Value::U64(9))]),
+                    _ => metric(&name, Type::FLOAT, INSTANT, units, &[("", Value::F32(0.1))]),
+                };
+                rows.insert(name, row);
             }
-            4 => metric(&name, Type::DOUBLE, INSTANT, units, &[("", Value::F64(f64::NEG_INFINITY))]),
-            5 => metric(&name, Type::U64, COUNTER, units, &[("", Value::U64(9))]),
-            _ => metric(&name, Type::FLOAT, INSTANT, units, &[("", Value::F32(0.1))]),
-        };
-        rows.insert(name, row);
+        }
     }
     catalog(rows.into_values().collect())
 }
@@ -297,7 +296,7 @@ fn no_series_is_lost_and_no_name_comes_twice() {
     let catalog = awkward();
     let want: usize = (0..catalog.metrics().len()).map(|metric| catalog.series(metric).len()).sum();
     for ask in asks() {
-        let page = values(&catalog, ask);
+        let page = page(&catalog, ask);
         let families = read(&page);
         let samples: usize = families.values().map(|(_, samples)| samples.len()).sum();
         assert_eq!((families.len(), samples), (catalog.metrics().len(), want), "{ask:?}");
@@ -313,9 +312,8 @@ fn a_selection_calls_metrics_what_the_whole_page_calls_them() {
         let mut pages = Pages::default();
         let render = |pages: &mut Pages, metrics: &[usize]| {
             let mut out = Vec::new();
-            pages.render(&catalog, metrics, ask, SCRAPE, &mut out);
-            let page = String::from_utf8(out).unwrap();
-            page.split_once("# HELP pmbridge_scrape").unwrap().0.to_owned()
+            pages.render(&catalog, metrics, ask, TIME, &mut out);
+            String::from_utf8(out).unwrap().replace("# EOF\n", "")
         };
         let all: Vec<usize> = (0..catalog.metrics().len()).collect();
         let whole = render(&mut pages, &all);
@@ -329,34 +327,18 @@ fn another_epoch_makes_names_anew() {
     let mut pages = Pages::default();
     let (first, second) = (few(), awkward());
     let mut out = Vec::new();
-    pages.render(&first, &[1], ask(Naming::Pcp, Format::Text004), SCRAPE, &mut out);
+    pages.render(&first, &[1], ask(Naming::Pcp, Format::Text004), TIME, &mut out);
     assert!(String::from_utf8(out).unwrap().contains("disk_read_kb"));
     let mut out = Vec::new();
     pages.epoch = 0;
-    pages.render(&second, &[1], ask(Naming::Pcp, Format::Text004), SCRAPE, &mut out);
+    pages.render(&second, &[1], ask(Naming::Pcp, Format::Text004), TIME, &mut out);
     assert!(!String::from_utf8(out).unwrap().contains("disk_read_kb"));
-}
-
-#[test]
-fn a_page_says_how_it_came_by_names_that_no_metric_has() {
-    let plain = |name| metric(name, Type::U32, COUNTER, Units::NONE, &[("", Value::U64(1))]);
-    let mut rows =
-        vec![plain("pmbridge.scrape.series"), plain("pmbridge.fetches"), plain("pmbridge.scrape_series")];
-    rows[2].0.status = Some(pmbridge_core::pcp::Status::AGAIN);
-    let catalog = catalog(rows);
-    for ask in asks() {
-        let page = page(&catalog, ask);
-        assert_eq!(page.matches("\npmbridge_scrape_series 3\n").count(), 1, "{page}");
-        assert!(page.contains("\npmbridge_scrape_metrics_failed 1\n"), "{page}");
-        assert!(page.contains("\npmbridge_scrape_duration_seconds 0.012\n"), "{page}");
-        assert_eq!(read(&page).len(), 3 + 7, "{page}");
-    }
 }
 
 #[test]
 fn what_has_pcp_names_is_read_back_as_what_it_was() {
     let catalog = awkward();
-    let page = values(&catalog, Ask { info: false, ..ask(Naming::Pcp, Format::Text004) });
+    let page = page(&catalog, Ask { info: false, ..ask(Naming::Pcp, Format::Text004) });
     let lines: Vec<Line<'_>> = page.lines().map(|text| line(text.as_bytes()).unwrap()).collect();
     let mut at = lines.iter();
     for (place, metric) in catalog.metrics().iter().enumerate() {

@@ -1,0 +1,226 @@
+//! A sample as a line of a page: name and labels as sent, the value in the fewest digits, and what was said beside it.
+
+use crate::{
+    exposition::{self, Format, Label, LabelSet, Tail, number, value, writer},
+    mapping::{Put, export},
+    pcp::Type,
+    store::{Metric, Series, View},
+    time::Timestamp,
+};
+
+/// Which labels samples have beside those that were sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Labels {
+    /// Their source's name.
+    pub(super) source: bool,
+}
+
+/// A sample that is to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Sample<'a> {
+    pub(super) view: View<'a>,
+    pub(super) format: Format,
+    pub(super) metric: &'a Metric,
+    pub(super) series: &'a Series,
+}
+
+/// Whether a value can stand on a page: a text that was sent as the value of a metric is not a number, mostly.
+pub(super) fn has_value(view: View<'_>, metric: &Metric, series: &Series) -> bool {
+    metric.desc().kind.is_number()
+        || !view.is_sent(series)
+        || view.is_scraped(view.source_of(metric)) && number::parse(view.string(series)).is_some()
+}
+
+impl Sample<'_> {
+    /// Writes the line.
+    pub(super) fn write(&self, labels: Labels, with_exemplar: bool, put: Put<'_>) {
+        if !self.view.is_sent(self.series) {
+            return self.write_own(put);
+        }
+        let name = (self.view.sent(self.metric), "");
+        let sent = self.view.labels(self.series);
+        let source = self.view.source_name_of(self.metric).as_bytes();
+        let more: &[(&str, &[u8])] = if labels.source { &[(SOURCE, source)] } else { &[] };
+        let open = self.format == Format::OpenMetrics;
+        let edit = |label: Label<'_>, put: Put<'_>| {
+            if labels.source && label.name == *SOURCE {
+                (0..marks(sent)).for_each(|_| put(EXPORTED.as_bytes()));
+                put(SOURCE.as_bytes());
+            } else if open && label.name == *"le" && is_spelled_otherwise(label.value.raw()) {
+                put(b"le=\"+Inf\"");
+                return true;
+            } else {
+                return false;
+            }
+            put(b"=\"");
+            label.value.pieces().for_each(|piece| writer::escape_label(piece.as_bytes(), put));
+            put(b"\"");
+            true
+        };
+        writer::series_with(self.format, name, sent, &edit, more, put);
+        put(b" ");
+        self.write_value(put);
+        if let Ok(tail) = exposition::tail(self.view.annex(self.series)) {
+            self.write_tail(&tail, with_exemplar, put);
+        }
+        put(b"\n");
+    }
+
+    fn write_value(&self, put: Put<'_>) {
+        let bits = self.view.own_value(self.series);
+        let factor = View::factor(self.metric);
+        match (self.metric.desc().kind, factor) {
+            (Type::I32 | Type::I64, None) => value::signed(bits.cast_signed(), put),
+            (Type::U32 | Type::U64, None) => value::unsigned(bits, put),
+            (Type::I32 | Type::I64, Some(factor)) => value::double(wide(bits.cast_signed()) / factor, put),
+            (Type::U32 | Type::U64, Some(factor)) => value::double(wide_unsigned(bits) / factor, put),
+            (Type::FLOAT | Type::DOUBLE, _) => {
+                value::double(f64::from_bits(bits) / factor.unwrap_or(1.0), put)
+            }
+            _ => put(self.view.string(self.series)),
+        }
+    }
+
+    /// Writes what was said beside the value: a time as this format has times, and an exemplar where there may be one.
+    fn write_tail(&self, tail: &Tail<'_>, with_exemplar: bool, put: Put<'_>) {
+        let open = self.format == Format::OpenMetrics;
+        if let Some(time) = tail.timestamp {
+            let was_open = self.view.is_open(self.metric);
+            if was_open == open && (open || number::signed(time.as_bytes()).is_some()) {
+                put(b" ");
+                put(time.as_bytes());
+            } else if let Some(time) = point(time, if was_open { 0 } else { MILLIS }) {
+                put(b" ");
+                writer::timestamp(self.format, time, put);
+            }
+        }
+        if let Some(exemplar) = tail.exemplar.filter(|_| with_exemplar) {
+            writer::exemplar(self.format, &exemplar, put);
+        }
+    }
+
+    /// Writes a line of the bridge's own, as pmcd's metrics are exported.
+    fn write_own(&self, put: Put<'_>) {
+        let desc = self.metric.desc();
+        let instance = self.view.given_name(self.series);
+        let is_text = !desc.kind.is_number();
+        let text = if is_text { self.view.string(self.series) } else { &[] };
+        let all = [("instname", instance), ("value", text)];
+        let skipped = usize::from(instance.is_empty());
+        let last = if is_text { all.len() } else { 1 };
+        let more = all.get(skipped..last).unwrap_or_default();
+        let name = (self.view.sent(self.metric), "");
+        writer::series_with(self.format, name, self.view.labels(self.series), &|_, _| false, more, put);
+        put(b" ");
+        let factor = export::factor(export::Naming::Prometheus, desc.units);
+        let bits = self.series.value();
+        match desc.kind {
+            Type::I32 | Type::I64 => factor.signed(bits.cast_signed(), put),
+            Type::U32 | Type::U64 => factor.unsigned(bits, put),
+            Type::FLOAT | Type::DOUBLE => factor.double(f64::from_bits(bits), put),
+            _ => put(b"1"),
+        }
+        put(b"\n");
+    }
+}
+
+/// How often a label `source` is marked as exported, until no other has that name.
+fn marks(sent: LabelSet<'_>) -> usize {
+    let is_taken = |marks: usize| {
+        let name = || core::iter::repeat_n(EXPORTED, marks).flat_map(str::bytes).chain(SOURCE.bytes());
+        sent.iter().any(|label| name().eq(label.name.raw().bytes()))
+    };
+    (1..MOST_MARKS).find(|marks| !is_taken(*marks)).unwrap_or(MOST_MARKS)
+}
+
+/// Whether a bound is infinite, but not spelled as OpenMetrics does.
+fn is_spelled_otherwise(bound: &str) -> bool {
+    bound != "+Inf" && number::parse(bound.as_bytes()) == Some(f64::INFINITY)
+}
+
+/// The point in time that a number with `places` more digits behind the point says.
+fn point(token: &str, places: usize) -> Option<Timestamp> {
+    let (is_negative, digits) = match token.as_bytes().split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, token.as_bytes()),
+    };
+    let mut parts = digits.split(|byte| *byte == b'.');
+    let (whole, fraction) = (parts.next()?, parts.next().unwrap_or_default());
+    if !digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
+        return rounded(number::parse(token.as_bytes())?, places);
+    }
+    let split = whole.len().saturating_sub(places);
+    let (secs, rest) = whole.split_at_checked(split)?;
+    // Fewer digits than places: zeros stand in front.
+    let zeros = core::iter::repeat_n(&b'0', places.saturating_sub(whole.len()));
+    let below = zeros.chain(rest).chain(fraction).chain(core::iter::repeat(&b'0')).take(9);
+    let nanos = below
+        .fold(0u32, |sum, &byte| sum.wrapping_mul(10).wrapping_add(u32::from(byte.saturating_sub(b'0'))));
+    let secs = if secs.is_empty() { 0 } else { number::signed(secs)? };
+    Some(if !is_negative {
+        Timestamp { secs, nanos }
+    } else if nanos == 0 {
+        Timestamp { secs: secs.checked_neg()?, nanos }
+    } else {
+        Timestamp { secs: secs.checked_neg()?.checked_sub(1)?, nanos: 1_000_000_000u32.checked_sub(nanos)? }
+    })
+}
+
+/// The same of a number that was sent with an exponent.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked, and the fraction is below one"
+)]
+fn rounded(number: f64, places: usize) -> Option<Timestamp> {
+    let number = if places == MILLIS { number / 1000.0 } else { number };
+    if number.abs() > 9e15 {
+        return None;
+    }
+    let whole = number as i64;
+    let secs = if wide(whole) > number { whole.checked_sub(1)? } else { whole };
+    Some(Timestamp { secs, nanos: ((number - wide(secs)) * 1e9) as u32 })
+}
+
+/// As a float has it.
+const fn wide(value: i64) -> f64 {
+    value as f64
+}
+
+/// As a float has it.
+const fn wide_unsigned(value: u64) -> f64 {
+    value as f64
+}
+
+const SOURCE: &str = "source";
+const EXPORTED: &str = "exported_";
+/// More than a set has labels.
+const MOST_MARKS: usize = 65;
+/// Text has times in milliseconds.
+const MILLIS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_in_either_format() {
+        for (token, places, secs, nanos) in [
+            ("1395066363000", 3, 1_395_066_363, 0),
+            ("1395066363123", 3, 1_395_066_363, 123_000_000),
+            ("5", 3, 0, 5_000_000),
+            ("-5", 3, -1, 995_000_000),
+            ("-1000", 3, -1, 0),
+            ("1520879607.789", 0, 1_520_879_607, 789_000_000),
+            ("1520879607", 0, 1_520_879_607, 0),
+            ("0.1234567891", 0, 0, 123_456_789),
+            (".5", 0, 0, 500_000_000),
+            ("1.5e3", 0, 1500, 0),
+            ("1500e3", 3, 1500, 0),
+        ] {
+            assert_eq!(point(token, places), Some(Timestamp { secs, nanos }), "{token}");
+        }
+        assert_eq!(point("1e300", 0), None);
+    }
+}

@@ -1,0 +1,408 @@
+//! Series of one label set that a page shows side by side are a chain, in their order there.
+//!
+//! A metric's list leads to the first of each chain. What a line said beside the value is in a row of its own, the annex,
+//! right behind its series in the chain.
+
+use super::{
+    index::{self, Key},
+    ledger::Ledger,
+    record::{Metric, Pad, Series, Slot},
+    storage::Full,
+    text::Field,
+};
+use crate::{
+    exposition::{Label, LabelSet, Tail, number},
+    mapping::{Family, Part, Put},
+};
+
+impl Ledger<'_> {
+    fn at(&self, slot: Slot) -> Option<&Series> {
+        self.parts.series.get(slot.index()?)
+    }
+
+    fn metric_at(&self, series: &Series) -> Option<&Metric> {
+        self.row(series.metric)
+    }
+
+    /// Puts a new series where a page has it. `canonical` is the series whose instance it is, where that is another.
+    pub(crate) fn chain(&mut self, slot: Slot, canonical: Option<Slot>) {
+        let Some(series) = self.at(slot) else { return };
+        let is_grouped = self.metric_at(series).is_some_and(|m| m.is(Metric::GROUPED));
+        if is_grouped {
+            if let Some(before) = self.bucket_before(slot) {
+                self.link_behind(before, slot);
+                return;
+            }
+            if let Some(leader) = self.before(slot).or_else(|| self.leader(slot)) {
+                self.insert(leader, slot);
+                return;
+            }
+            self.enter_group(slot);
+        }
+        // Nothing else leads to it.
+        if let Some(canonical) = canonical {
+            let before = self.spelling_before(slot, canonical).unwrap_or(canonical);
+            let behind = self.last_of(before, |_| true);
+            self.link_behind(behind, slot);
+        }
+    }
+
+    /// The series that the document has before this one, where that is of the same instance.
+    fn spelling_before(&self, slot: Slot, canonical: Slot) -> Option<Slot> {
+        let source = self.metric_at(self.at(slot)?)?.source;
+        let cursor = self.parts.sources.get(source.index()?)?.cursor;
+        let before = self.at(cursor).filter(|s| s.is(Series::ALIAS) && s.is(Series::JOINED))?;
+        (before.instance == canonical.bits() && cursor != slot).then_some(cursor)
+    }
+
+    /// Whether a spelling of an instance is another series on a page: it has other labels.
+    pub(crate) fn is_other(&self, slot: Slot, canonical: Slot) -> bool {
+        let (Some(ours), Some(theirs)) = (self.at(slot), self.at(canonical)) else { return false };
+        let text = &*self.parts.text;
+        !same_labels((ours.labels(text), None), (theirs.labels(text), None))
+    }
+
+    /// The series that the document has before this one, where that is of the same group.
+    fn before(&self, slot: Slot) -> Option<Slot> {
+        let source = self.metric_at(self.at(slot)?)?.source;
+        let cursor = self.parts.sources.get(source.index()?)?.cursor;
+        let before = self.at(cursor)?;
+        let is_listed = before.source != 0 && !before.is_spelling() && !before.is(Series::EXCLUDED);
+        (cursor != slot && is_listed && self.is_same_group(cursor, slot)).then_some(cursor)
+    }
+
+    /// The bucket that the document has before this one, where that is the last of the same group, and spelled alike: so
+    /// come nearly all of them.
+    fn bucket_before(&self, slot: Slot) -> Option<Slot> {
+        let series = self.at(slot)?;
+        let metric = self.metric_at(series).filter(|m| m.part() == Part::Bucket)?;
+        let cursor = self.parts.sources.get(metric.source.index()?)?.cursor;
+        let before = self.at(cursor)?;
+        let skipped = Series::ALIAS | Series::EXCLUDED | Series::FILTERED | Series::ANNEX;
+        let is_last = before.metric == series.metric && before.link == Slot::NONE;
+        if !is_last || (before.flags | series.flags) & skipped != 0 {
+            return None;
+        }
+        let text = &*self.parts.text;
+        let (lower, upper) = bounds(before.labels(text).as_str(), series.labels(text).as_str())?;
+        (lower < upper).then_some(cursor)
+    }
+
+    /// The first of the group that a series is of.
+    fn leader(&self, slot: Slot) -> Option<Slot> {
+        let hash = self.group_hash(slot)?;
+        index::find(self.parts.index, Key::Group, hash, |other| self.is_same_group(other, slot))
+    }
+
+    /// Links a series into its group, from `from` on, which is of the same.
+    fn insert(&mut self, from: Slot, slot: Slot) {
+        let rank = self.rank(slot);
+        let from = if self.rank(from) > rank { self.leader(slot).unwrap_or(from) } else { from };
+        let leads = self.at(from).is_some_and(|s| !s.is(Series::JOINED));
+        if self.rank(from) > rank && leads && self.at(slot).is_some_and(|s| !s.is(Series::ALIAS)) {
+            self.leave_group(from);
+            if let Some(series) = self.series(slot) {
+                series.link = from;
+            }
+            if let Some(series) = self.series(from) {
+                series.flags |= Series::JOINED;
+            }
+            self.enter_group(slot);
+            self.mark_chained(slot);
+            return;
+        }
+        let behind = self.last_of(from, |this| this.0 <= rank.0 && (this.0 < rank.0 || this.1 <= rank.1));
+        self.link_behind(behind, slot);
+    }
+
+    /// The last row behind `from` that is of its group, and of which all up to it are as wanted.
+    fn last_of(&self, from: Slot, wanted: impl Fn((u8, f64)) -> bool) -> Slot {
+        let mut last = from;
+        loop {
+            let Some(series) = self.at(last) else { return last };
+            let end = if series.is(Series::ANNEX) { series.link } else { last };
+            let next = self.at(end).map_or(Slot::NONE, |s| s.link);
+            if next == Slot::NONE || !self.is_same_group(from, next) || !wanted(self.rank(next)) {
+                return end;
+            }
+            last = next;
+        }
+    }
+
+    /// Links a series behind a row.
+    fn link_behind(&mut self, behind: Slot, slot: Slot) {
+        let Some(row) = self.series(behind) else { return };
+        let next = core::mem::replace(&mut row.link, slot);
+        if let Some(series) = self.series(slot) {
+            series.link = next;
+            series.flags |= Series::JOINED;
+        }
+        self.mark_chained(slot);
+    }
+
+    fn mark_chained(&mut self, slot: Slot) {
+        let source = self.at(slot).and_then(|s| self.metric_at(s)).map(|m| m.source);
+        if let Some(row) = source.and_then(|s| self.parts.sources.get_mut(s.index()?)) {
+            row.chained = true;
+        }
+    }
+
+    /// Where a series stands in its group: buckets in their order, then what sums them up, as it came.
+    fn rank(&self, slot: Slot) -> (u8, f64) {
+        let Some((series, metric)) = self.at(slot).and_then(|s| Some((s, self.metric_at(s)?))) else {
+            return (u8::MAX, 0.0);
+        };
+        match metric.part() {
+            Part::Bucket => {
+                let labels = series.labels(self.parts.text);
+                let le = labels.iter().find(|label| label.name == *"le").map(|label| label.value.raw());
+                let le = le.and_then(|le| number::parse(le.as_bytes())).filter(|le| !le.is_nan());
+                (0, le.unwrap_or(f64::INFINITY))
+            }
+            Part::Whole | Part::Total | Part::Info => (0, 0.0),
+            _ => (1, 0.0),
+        }
+    }
+
+    /// The hash of what a group has in common.
+    fn group_hash(&self, slot: Slot) -> Option<u32> {
+        let series = self.at(slot)?;
+        let metric = self.metric_at(series)?;
+        let (name, seed) = (self.family_name(metric), self.book.seed);
+        let own = own_label(metric, name);
+        let labels = series.labels(self.parts.text).iter().filter(|label| Some(label.name.raw()) != own);
+        // Whatever order they are in.
+        let sum = labels.fold(0u64, |sum, label| {
+            let name = index::hash(seed, label.name.raw().as_bytes());
+            let value = index::hash(seed, label.value.raw().as_bytes());
+            sum.wrapping_add(index::hash_word(seed, u64::from(name) << 32 | u64::from(value)).into())
+        });
+        let family = u64::from(self.family_hash(name)) << 32;
+        Some(index::hash_word(seed ^ u64::from(metric.source.bits()), family ^ sum))
+    }
+
+    /// Whether two series are of one group: a page has them side by side.
+    fn is_same_group(&self, a: Slot, b: Slot) -> bool {
+        let of = |slot| {
+            let series = self.at(slot)?;
+            Some((series, self.metric_at(series)?))
+        };
+        let (Some((a, ours)), Some((b, theirs))) = (of(a), of(b)) else { return false };
+        let (name, other) = (self.family_name(ours), self.family_name(theirs));
+        let text = &*self.parts.text;
+        ours.source == theirs.source
+            && ours.is_alike(theirs)
+            && name == other
+            && same_labels(
+                (a.labels(text), own_label(ours, name)),
+                (b.labels(text), own_label(theirs, other)),
+            )
+    }
+
+    fn enter_group(&mut self, slot: Slot) {
+        if let Some(hash) = self.group_hash(slot) {
+            self.enter(Key::Group, hash, slot);
+            self.book.groups = self.book.groups.saturating_add(1);
+        }
+    }
+
+    /// Takes a series out of the index of groups, where it is in it.
+    pub(crate) fn leave_group(&mut self, slot: Slot) {
+        if let Some(hash) = self.group_hash(slot)
+            && index::remove(self.parts.index, Key::Group, hash, slot)
+        {
+            self.book.groups = self.book.groups.saturating_sub(1);
+        }
+    }
+
+    /// Enters the groups of a chain, of which `first` is the first row, that are not in the index.
+    ///
+    /// Mostly one that is not the first is led by a spelling.
+    pub(crate) fn regroup(&mut self, first: Slot, thorough: bool) {
+        let Some(series) = self.at(first).filter(|s| !s.is(Series::JOINED)) else { return };
+        if !self.metric_at(series).is_some_and(|m| m.is(Metric::GROUPED)) {
+            return;
+        }
+        let mut at = first;
+        while let Some(series) = self.at(at) {
+            let next = series.link;
+            let leads = at == first || thorough || series.is(Series::ALIAS);
+            if leads && !series.is_extra() && self.leader(at).is_none() {
+                self.enter_group(at);
+            }
+            at = next;
+        }
+    }
+
+    /// Takes what is old out of the chains of a source, before it is freed.
+    pub(crate) fn unchain(&mut self, source: Slot) {
+        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.chained)
+        else {
+            return;
+        };
+        let mut metric = row.first;
+        while let Some(row) = metric.index().and_then(|i| self.parts.metrics.get(i)) {
+            let (next, mut slot) = (row.next, row.first);
+            while let Some(series) = self.at(slot) {
+                let next = series.next;
+                if series.link != Slot::NONE && !series.is(Series::JOINED) {
+                    self.sweep(slot);
+                }
+                slot = next;
+            }
+            metric = next;
+        }
+    }
+
+    /// Takes what is old out of one chain.
+    fn sweep(&mut self, first: Slot) {
+        let (mut head, mut last, mut at) = (Slot::NONE, Slot::NONE, first);
+        let mut keeps = false;
+        while let Some(series) = self.at(at).copied() {
+            let next = series.link;
+            if series.is_extra() {
+                if !keeps {
+                    self.free_series(at);
+                    at = next;
+                    continue;
+                }
+            } else {
+                // A list has to lead to the first.
+                keeps = !series.is_old() && (head != Slot::NONE || !series.is(Series::ALIAS));
+            }
+            if keeps {
+                if let Some(last) = self.series(last) {
+                    last.link = at;
+                } else {
+                    head = at;
+                    if let Some(row) = self.series(at) {
+                        row.flags &= !Series::JOINED;
+                    }
+                }
+                if let Some(row) = self.series(at) {
+                    row.link = Slot::NONE;
+                }
+                last = at;
+            } else {
+                self.leave_group(at);
+                if let Some(row) = self.series(at) {
+                    row.link = Slot::NONE;
+                    row.flags &= !(Series::JOINED | Series::ANNEX | Series::SHOWN);
+                    row.flags |= Series::MISSES;
+                }
+            }
+            at = next;
+        }
+        self.regroup(head, true);
+    }
+
+    /// Keeps what a line says beside the value of a series, or that it says no more than that; and the value, where
+    /// there is an annex.
+    pub(crate) fn annex(&mut self, slot: Slot, tail: &Tail<'_>, bits: u64) -> Result<(), Full> {
+        let says_more = tail.timestamp.is_some() || tail.exemplar.is_some();
+        if says_more {
+            self.make_annex(slot)?;
+        }
+        let Some(at) = self.at(slot).filter(|s| s.is(Series::ANNEX)).map(|s| s.link) else { return Ok(()) };
+        let pad = self.at(at).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
+        let pad = self.rewrite_pieces(pad, &|put| write_tail(tail, put), Field::SeriesValue, at)?;
+        if let Some(row) = self.series(at) {
+            row.value = pad.pack();
+            row.set_own_value(bits);
+        }
+        Ok(())
+    }
+
+    /// Makes the annex of a series, with its value.
+    pub(crate) fn make_annex(&mut self, slot: Slot) -> Result<(), Full> {
+        let Some(series) = self.at(slot).copied().filter(|s| !s.is(Series::ANNEX)) else { return Ok(()) };
+        self.reserve(0, 1, 0)?;
+        let Series { link, metric, source, value, .. } = series;
+        let mut extra = Series { link, metric, source, flags: Series::EXTRA, ..Series::EMPTY };
+        extra.set_own_value(value);
+        let Some(extra) = self.take_series(extra) else { return Ok(()) };
+        self.book.extras = self.book.extras.saturating_add(1);
+        if let Some(series) = self.series(slot) {
+            series.link = extra;
+            series.flags |= Series::ANNEX;
+        }
+        self.mark_chained(slot);
+        Ok(())
+    }
+}
+
+/// Writes what a line says beside its value, so that it can be read as what follows a series.
+fn write_tail(tail: &Tail<'_>, put: Put<'_>) {
+    if tail.timestamp.is_none() && tail.exemplar.is_none() {
+        return;
+    }
+    put(b" 0");
+    if let Some(time) = tail.timestamp {
+        put(b" ");
+        put(time.as_bytes());
+    }
+    if let Some(exemplar) = tail.exemplar {
+        for piece in [" # {", exemplar.labels.as_str(), "} ", exemplar.value] {
+            put(piece.as_bytes());
+        }
+        if let Some(time) = exemplar.timestamp {
+            put(b" ");
+            put(time.as_bytes());
+        }
+    }
+}
+
+/// The label that tells samples of one group apart, where these have one.
+pub(super) fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
+    match (metric.family(), metric.part()) {
+        (Family::Histogram | Family::GaugeHistogram, Part::Bucket) => Some("le"),
+        (Family::Summary, Part::Whole) => Some("quantile"),
+        (Family::StateSet, _) => Some(family),
+        _ => None,
+    }
+}
+
+/// The bounds of two buckets whose label sets are the same text but for that.
+fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
+    let same = lower.bytes().zip(upper.bytes()).take_while(|(a, b)| a == b).count();
+    let (head, _) = lower.as_bytes().split_at_checked(same)?;
+    let quote = memchr::memrchr(b'"', head)?;
+    let name = head.get(..quote)?.strip_suffix(b"le=")?;
+    if !matches!(name.last(), None | Some(b',')) {
+        return None;
+    }
+    let value = |text: &str| {
+        let text = text.get(quote.checked_add(1)?..)?;
+        let (value, rest) = text.split_once('"')?;
+        Some((number::parse(value.as_bytes())?, rest.len()))
+    };
+    let ((a, a_rest), (b, b_rest)) = (value(lower)?, value(upper)?);
+    let end = |text: &str, len: usize| text.len().checked_sub(len);
+    let rests = (lower.get(end(lower, a_rest)?..)?, upper.get(end(upper, b_rest)?..)?);
+    (rests.0 == rests.1).then_some((a, b))
+}
+
+/// Whether two label sets are the same, each without its own label.
+fn same_labels(ours: (LabelSet<'_>, Option<&str>), theirs: (LabelSet<'_>, Option<&str>)) -> bool {
+    // Mostly they are spelled alike.
+    let (mut a, mut b) = (others(ours), others(theirs));
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return true,
+            (Some(x), Some(y)) if x == y => {}
+            (Some(x), Some(y)) if x.name == y.name && !means(x, y) => return false,
+            _ => break,
+        }
+    }
+    let has =
+        |set, label: Label<'_>| others(set).any(|other| other.name == label.name && means(other, label));
+    others(ours).all(|label| has(theirs, label)) && others(theirs).all(|label| has(ours, label))
+}
+
+fn means(a: Label<'_>, b: Label<'_>) -> bool {
+    a.value == b.value || a.value.pieces().flat_map(str::bytes).eq(b.value.pieces().flat_map(str::bytes))
+}
+
+fn others<'a>((labels, own): (LabelSet<'a>, Option<&str>)) -> impl Iterator<Item = Label<'a>> {
+    labels.iter().filter(move |label| own.is_none_or(|own| label.name.raw() != own))
+}

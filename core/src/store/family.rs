@@ -1,0 +1,278 @@
+//! A page shows families: metrics of one family are kin, whatever source they are of; found once, when a metric is met.
+//!
+//! Kin form a ring, and one of them leads it. Families whose names are in each other's way are one ring too, which a page
+//! takes apart by the names of samples.
+
+use super::{
+    index::{self, Key},
+    ledger::Ledger,
+    record::{Metric, Slot},
+};
+use crate::mapping::{Family, Part};
+
+/// What a metric is in its family.
+struct Kinship {
+    family: Family,
+    part: Part,
+    unit_len: u8,
+    helpless: bool,
+}
+
+impl Metric {
+    /// Whether its samples are no part that its family's type has: it stands alone.
+    pub(crate) const fn is_bare(&self) -> bool {
+        matches!(self.part(), Part::Whole)
+            && matches!(
+                self.family(),
+                Family::Counter | Family::Histogram | Family::GaugeHistogram | Family::Info
+            )
+    }
+
+    /// The suffixes to its family's name that are names of that family alone: in OpenMetrics, or in text.
+    const fn reserved(&self, open: bool) -> &'static [Part] {
+        use Part::{Bucket, Count, Created, GaugeCount, GaugeSum, Info, Sum, Total, Whole};
+        if self.is_bare() {
+            return &[Whole];
+        }
+        match self.family() {
+            Family::Counter if open => &[Whole, Total, Created],
+            Family::Counter => &[Total, Created],
+            Family::Info if open => &[Whole, Info],
+            Family::Info => &[Info],
+            Family::Histogram => &[Whole, Bucket, Sum, Count, Created],
+            Family::Summary => &[Whole, Sum, Count, Created],
+            Family::GaugeHistogram => &[Whole, Bucket, GaugeSum, GaugeCount],
+            _ => &[Whole],
+        }
+    }
+
+    /// Whether families of one name are one: their types are the same, and so is how they are written.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.family() == other.family() && self.is_bare() == other.is_bare()
+    }
+}
+
+impl Ledger<'_> {
+    /// The name of a metric's family: that of its samples without what makes them a part.
+    pub(crate) fn family_name(&self, metric: &Metric) -> &str {
+        let sent = self.sent(metric);
+        sent.strip_suffix(metric.part().suffix()).unwrap_or(sent)
+    }
+
+    pub(crate) fn family_hash(&self, name: &str) -> u32 {
+        index::hash(self.book.seed ^ FAMILY, name.as_bytes())
+    }
+
+    /// The metric that was entered for the family of this name.
+    fn entered(&self, name: &str) -> Option<Slot> {
+        index::find(self.parts.index, Key::Family, self.family_hash(name), |slot| {
+            self.row(slot).is_some_and(|m| m.is(Metric::ENTERED) && self.family_name(m) == name)
+        })
+    }
+
+    /// Finds the kin of a metric that was just met, by the lines that came before it.
+    pub(crate) fn relate(&mut self, source: Slot, slot: Slot) {
+        let Some(kinship) = self.row(slot).map(|row| self.kinship(source, row)) else { return };
+        let Kinship { family, part, unit_len, helpless } = kinship;
+        self.join_ring(slot, family, part, unit_len);
+        let Some(row) = self.metric(slot) else { return };
+        if helpless {
+            row.flags |= Metric::HELPLESS;
+        }
+        if family.is_compound() && !row.is_bare() {
+            row.flags |= Metric::GROUPED;
+        } else if part == Part::Created {
+            row.flags |= Metric::GROUPED;
+            self.group_totals(source, slot);
+        }
+    }
+
+    fn kinship(&self, source: Slot, row: &Metric) -> Kinship {
+        let (sent, text) = (self.sent(row), &*self.parts.text);
+        let notes = source.index().and_then(|i| self.parts.sources.get(i)).map(|source| &source.notes);
+        if let Some(notes) = notes
+            && let about = notes.about.span.str_of(text)
+            && let Some((part, len)) = notes.kind.part_of(about, sent)
+            // What text has beside a family is part of it.
+            && !(part == Part::Whole && sent.ends_with(Part::Created.suffix()) && self.known(source, sent).is_some())
+        {
+            let unit_len = if len == about.len() { notes.unit_len } else { 0 };
+            return Kinship { family: notes.kind, part, unit_len, helpless: !notes.helped };
+        }
+        // Its family may have been named before others were.
+        let (family, part) = self.known(source, sent).unwrap_or_default();
+        Kinship { family, part, unit_len: 0, helpless: true }
+    }
+
+    /// The type of a family that a source has already and that has samples of this name, and which part they are.
+    fn known(&self, source: Slot, sent: &str) -> Option<(Family, Part)> {
+        let all = Part::SUFFIXED.into_iter().chain([Part::Whole]);
+        all.filter_map(|part| Some((part, sent.strip_suffix(part.suffix())?))).find_map(|(part, base)| {
+            let first = self.entered(base)?;
+            let mut at = first;
+            loop {
+                let row = self.row(at)?;
+                let has_part = row.family().parts().contains(&part) && !row.is_bare();
+                if row.source == source && has_part && self.family_name(row) == base {
+                    return Some((row.family(), part));
+                }
+                at = row.kin;
+                if at == first {
+                    return None;
+                }
+            }
+        })
+    }
+
+    /// Puts a metric into the ring of its family, or begins one.
+    pub(crate) fn join_ring(&mut self, slot: Slot, family: Family, part: Part, unit_len: u8) {
+        let Some(row) = self.metric(slot) else { return };
+        row.set_family(family, part, unit_len);
+        let row = *row;
+        let name = self.family_name(&row);
+        let (hash, other) = (self.family_hash(name), self.entered(name));
+        if let Some(other) = other
+            && let Some(next) = self.row(other).copied()
+        {
+            let clash = next.flags & (Metric::CLASH | Metric::HARD_CLASH);
+            if let Some(other) = self.metric(other) {
+                other.kin = slot;
+            }
+            if let Some(row) = self.metric(slot) {
+                row.kin = next.kin;
+                row.flags |= clash;
+            }
+            if row.is_alike(&next) && clash == 0 {
+                return;
+            }
+            self.clash(slot, other, &row, &next);
+        } else {
+            if let Some(row) = self.metric(slot) {
+                row.kin = slot;
+                row.flags |= Metric::LEADS | Metric::ENTERED;
+            }
+            self.enter(Key::Family, hash, slot);
+        }
+        self.find_clashes(slot, &row);
+    }
+
+    /// Looks for families that have names which this one has too.
+    fn find_clashes(&mut self, slot: Slot, row: &Metric) {
+        for reserved in row.reserved(true) {
+            while let Some((other, theirs)) = self.clashing(slot, row, *reserved) {
+                self.clash(slot, other, row, &theirs);
+            }
+        }
+    }
+
+    /// A metric outside of the ring whose family has a name that is this family's with that suffix.
+    fn clashing(&self, slot: Slot, row: &Metric, reserved: Part) -> Option<(Slot, Metric)> {
+        let name = self.family_name(row);
+        let all = Part::SUFFIXED.into_iter().chain([Part::Whole]).filter(|part| *part != reserved);
+        all.filter_map(|part| Some((part, self.of_name(name, reserved, part)?))).find_map(|(part, other)| {
+            let theirs = *self.row(other)?;
+            let clashes = theirs.reserved(true).contains(&part) || theirs.is(Metric::CLASH);
+            (clashes && !self.is_in_ring(slot, other)).then_some((other, theirs))
+        })
+    }
+
+    /// The metric entered for the family whose name with `part` is `name` with `reserved`.
+    fn of_name(&self, name: &str, reserved: Part, part: Part) -> Option<Slot> {
+        if reserved == Part::Whole {
+            return self.entered(name.strip_suffix(part.suffix())?);
+        }
+        if part != Part::Whole {
+            // No suffix ends another.
+            return None;
+        }
+        let end = reserved.suffix();
+        let hash = index::hash_of_two(self.book.seed ^ FAMILY, name.as_bytes(), end.as_bytes());
+        index::find(self.parts.index, Key::Family, hash, |slot| {
+            self.row(slot)
+                .is_some_and(|m| m.is(Metric::ENTERED) && self.family_name(m).strip_suffix(end) == Some(name))
+        })
+    }
+
+    /// Makes one ring of two, whose families are in each other's way.
+    fn clash(&mut self, ours: Slot, theirs: Slot, our: &Metric, their: &Metric) {
+        if !self.is_in_ring(ours, theirs) {
+            self.each_kin(theirs, &mut |row| row.flags &= !Metric::LEADS);
+            let (Some(next), Some(other)) = (self.row(ours).map(|m| m.kin), self.row(theirs).map(|m| m.kin))
+            else {
+                return;
+            };
+            if let Some(row) = self.metric(ours) {
+                row.kin = other;
+            }
+            if let Some(row) = self.metric(theirs) {
+                row.kin = next;
+            }
+        }
+        let hard = self.share_name(our, their);
+        let flags = Metric::CLASH | if hard { Metric::HARD_CLASH } else { 0 };
+        let mut all = flags;
+        self.each_kin(ours, &mut |row| all |= row.flags & Metric::HARD_CLASH);
+        self.each_kin(ours, &mut |row| row.flags |= all);
+    }
+
+    /// Whether two families have a name in common in text.
+    fn share_name(&self, our: &Metric, their: &Metric) -> bool {
+        let (ours, theirs) = (self.family_name(our), self.family_name(their));
+        our.reserved(false).iter().any(|a| {
+            their.reserved(false).iter().any(|b| {
+                let name = |base: &'_ str, part: &Part| base.len().saturating_add(part.suffix().len());
+                name(ours, a) == name(theirs, b)
+                    && ours.bytes().chain(a.suffix().bytes()).eq(theirs.bytes().chain(b.suffix().bytes()))
+            })
+        })
+    }
+
+    fn is_in_ring(&self, of: Slot, slot: Slot) -> bool {
+        let mut at = of;
+        loop {
+            if at == slot {
+                return true;
+            }
+            at = self.row(at).map_or(of, |m| m.kin);
+            if at == of {
+                return false;
+            }
+        }
+    }
+
+    fn each_kin(&mut self, of: Slot, change: &mut dyn FnMut(&mut Metric)) {
+        let mut at = of;
+        while let Some(row) = self.metric(at) {
+            change(row);
+            at = row.kin;
+            if at == of {
+                return;
+            }
+        }
+    }
+
+    /// Counters of this source that are kin of `slot` have to be found by their label sets from now on.
+    fn group_totals(&mut self, source: Slot, slot: Slot) {
+        let mut at = slot;
+        while let Some(row) = self.row(at).copied() {
+            let is_total = row.part() == Part::Total && !row.is(Metric::GROUPED);
+            if row.source == source && is_total {
+                if let Some(row) = self.metric(at) {
+                    row.flags |= Metric::GROUPED;
+                }
+                let mut series = row.first;
+                while let Some(next) = self.series(series).map(|s| s.next) {
+                    self.regroup(series, false);
+                    series = next;
+                }
+            }
+            at = row.kin;
+            if at == slot {
+                return;
+            }
+        }
+    }
+}
+
+/// Names of families are hashed apart from others.
+const FAMILY: u64 = 0x00fa_3117;

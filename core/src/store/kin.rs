@@ -1,0 +1,95 @@
+//! What a page reads: families over all sources, and what is in each.
+
+use super::{
+    SourceId,
+    record::{Factor, Metric, Pad, Series, Slot},
+    view::View,
+};
+
+impl<'a> View<'a> {
+    /// The first metric of the source at `place`; `None` where there is no such source.
+    pub(crate) fn first_of(&self, place: usize) -> Option<Slot> {
+        Some(self.sources().nth(place)?.first)
+    }
+
+    /// How many sources there are whose values come from scrapes.
+    pub(crate) fn scraped(&self) -> usize {
+        self.sources().filter(|source| !source.own && !source.gone).count()
+    }
+
+    /// Whether the last whole document of a metric's source was one of OpenMetrics.
+    pub(crate) fn is_open(&self, metric: &Metric) -> bool {
+        self.source(metric.source).is_some_and(|source| source.open)
+    }
+
+    /// The name that samples of a metric have on a page.
+    pub(crate) fn sent(&self, metric: &Metric) -> &'a str {
+        if metric.sent.len > 0 {
+            return metric.sent.str_of(self.text());
+        }
+        let source = self.source(metric.source).map_or(0, |source| source.name.len);
+        let above = usize::try_from(source).unwrap_or(usize::MAX).saturating_add(self.root().len());
+        let name = metric.name.str_of(self.text());
+        name.get(above.saturating_add(2)..).unwrap_or_default()
+    }
+
+    /// The name of a metric's family.
+    pub(crate) fn family_name(&self, metric: &Metric) -> &'a str {
+        let sent = self.sent(metric);
+        sent.strip_suffix(metric.part().suffix()).unwrap_or(sent)
+    }
+
+    /// The metrics that a page shows together with the one in `lead`, from that one on.
+    pub(crate) fn kin(&self, lead: Slot) -> impl Iterator<Item = (Slot, &'a Metric)> + use<'a> {
+        let view = *self;
+        let mut at = lead;
+        core::iter::from_fn(move || {
+            let slot = at;
+            let metric = view.metric(slot)?;
+            at = if metric.kin == lead { Slot::NONE } else { metric.kin };
+            Some((slot, metric))
+        })
+    }
+
+    /// What a line said beside the value of a series, as it follows a series; empty where it said no more.
+    pub(crate) fn annex(&self, series: &Series) -> &'a [u8] {
+        self.annex_of(series).map_or(&[], |row| Pad::unpack(row.value).span.of(self.text()))
+    }
+
+    fn annex_of(&self, series: &Series) -> Option<&'a Series> {
+        if !series.is(Series::ANNEX) {
+            return None;
+        }
+        self.series_at(series.link).filter(|row| row.is_extra())
+    }
+
+    /// The value that lines of this label set said last.
+    pub(crate) fn own_value(&self, series: &Series) -> u64 {
+        self.annex_of(series).map_or_else(|| series.value(), Series::own_value)
+    }
+
+    /// The row that follows on a page.
+    pub(crate) const fn link(series: &Series) -> Slot {
+        series.link
+    }
+
+    /// The name that the host gave an instance.
+    pub(crate) fn given_name(&self, series: &Series) -> &'a [u8] {
+        series.raw.of(self.text())
+    }
+
+    /// Whether a series is on a page: a line of it was in the last whole document, or the host has published it.
+    pub(crate) const fn is_shown(series: &Series) -> bool {
+        if series.is(Series::NAMED) { series.is_live() } else { series.is_shown() }
+    }
+
+    /// What values as sent were multiplied by.
+    pub(crate) fn factor(metric: &Metric) -> Option<f64> {
+        Factor::scales(metric.factor)
+    }
+
+    /// The source of a metric, by its name.
+    pub(crate) fn source_name_of(&self, metric: &Metric) -> &'a str {
+        self.source_name(SourceId(metric.source))
+    }
+}

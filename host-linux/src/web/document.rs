@@ -1,0 +1,79 @@
+//! A page in memory, as it is and packed, once for all who read it.
+
+use core::cell::OnceCell;
+use std::io::Write as _;
+
+use flate2::{Compression, write::GzEncoder};
+
+/// A page.
+#[derive(Debug)]
+pub(crate) struct Document {
+    content_type: &'static str,
+    plain: Vec<u8>,
+    gzip: OnceCell<Vec<u8>>,
+}
+
+impl Document {
+    /// A page of this type.
+    pub(crate) const fn new(content_type: &'static str, plain: Vec<u8>) -> Self {
+        Self { content_type, plain, gzip: OnceCell::new() }
+    }
+
+    /// What it is.
+    pub(crate) const fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
+    /// The page as it is.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
+    /// The page packed, where that is worth it.
+    pub(crate) fn gzip(&self) -> Option<&[u8]> {
+        let packed = self.gzip.get_or_init(|| {
+            if (WORTH_IT..=TOO_LONG).contains(&self.plain.len()) { packed(&self.plain) } else { Vec::new() }
+        });
+        (!packed.is_empty()).then_some(packed)
+    }
+}
+
+/// Packed at the level that costs least: a page is sent once, and its lines are alike.
+fn packed(plain: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
+    let packed = gzip.write_all(plain).and_then(|()| gzip.finish());
+    // Memory takes all that is written; should it not, the page goes as it is.
+    packed.unwrap_or_default()
+}
+
+/// What fits one packet anyway is not packed.
+const WORTH_IT: usize = 1400;
+/// Nor what would hold everybody else up.
+const TOO_LONG: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn a_packed_page_is_the_page() {
+        let plain = b"metric{label=\"value\"} 1.5\n".repeat(1000);
+        let document = Document::new("text/plain", plain.clone());
+        let packed = document.gzip().unwrap();
+        assert!(packed.len() < plain.len() / 10, "{}", packed.len());
+        let mut again = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut again).unwrap();
+        assert!(again == plain && document.plain() == plain);
+        assert_eq!(document.gzip().map(<[u8]>::as_ptr), document.gzip().map(<[u8]>::as_ptr));
+    }
+
+    #[test]
+    fn a_small_page_goes_as_it_is() {
+        assert_eq!(Document::new("text/plain", vec![b'#'; WORTH_IT - 1]).gzip(), None);
+        assert!(Document::new("text/plain", vec![b'#'; WORTH_IT]).gzip().is_some());
+    }
+}
