@@ -3,7 +3,7 @@
 
 use pmbridge_core::{
     exposition::{
-        Exemplar, Format, LabelSet, Line, Parser,
+        Exemplar, Format, Label, LabelSet, Line, Parser, Put,
         number::parse,
         value,
         writer::{self, Family, Help, Kind, Rest},
@@ -240,5 +240,30 @@ fn documents_that_are_written_again_say_the_same() {
                 .collect::<Vec<_>>()
         };
         assert_eq!(without(said(utf8.as_bytes())), without(want));
+    }
+}
+
+#[test]
+fn labels_that_are_copied_have_more_behind_them_and_none_is_copied_that_may_be_edited() {
+    let edit = |label: Label<'_>, put: Put<'_>| {
+        let is_meant = label.name == *"b";
+        if is_meant {
+            put(b"c=\"3\"");
+        }
+        is_meant
+    };
+    let more: &[(&str, &[u8])] = &[("z", b"\"")];
+    for (labels, edited, more, want) in [
+        (r#"a="1",b="2""#, false, &[][..], r#"x{a="1",b="2"}"#),
+        (r#"a="1",b="2""#, false, more, r#"x{a="1",b="2",z="\""}"#),
+        (r#"a="1", b="2""#, false, more, r#"x{a="1",b="2",z="\""}"#),
+        (r#"a="1",b="2""#, true, more, r#"x{a="1",c="3",z="\""}"#),
+        ("", false, more, r#"x{z="\""}"#),
+        ("", true, &[], "x"),
+    ] {
+        let edit: Option<&dyn Fn(Label<'_>, Put<'_>) -> bool> = if edited { Some(&edit) } else { None };
+        let set = LabelSet::stored(labels);
+        let out = text(|put| writer::series_with(Format::OpenMetrics, ("x", ""), set, edit, more, put));
+        assert_eq!(out, want);
     }
 }

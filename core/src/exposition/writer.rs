@@ -185,16 +185,16 @@ pub struct Rest<'a> {
 
 /// Writes the name of a sample, and its labels.
 pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, put: Put<'_>) {
-    series_with(format, (name, suffix), labels, &|_, _| false, &[], put);
+    series_with(format, (name, suffix), labels, None, &[], put);
 }
 
 /// The same where a label may be written otherwise, which `edit` does or says that it did not, and with more labels
-/// behind those.
+/// behind those. Without an edit, labels that are spelled as they would be written are copied as a whole.
 pub fn series_with(
     format: Format,
     (name, suffix): (&str, &str),
     labels: LabelSet<'_>,
-    edit: &dyn Fn(Label<'_>, Put<'_>) -> bool,
+    edit: Option<&dyn Fn(Label<'_>, Put<'_>) -> bool>,
     more: &[(&str, &[u8])],
     put: Put<'_>,
 ) {
@@ -207,19 +207,20 @@ pub fn series_with(
     } else {
         remark_name(format, name, suffix, put);
     }
-    if is_as_written(labels.as_str().as_bytes()) {
+    let is_copied = edit.is_none() && is_as_written(labels.as_str().as_bytes());
+    if is_copied {
         put(between);
+        between = b",";
         put(labels.as_str().as_bytes());
-        return put(b"}");
     }
-    for label in labels {
+    for label in if is_copied { LabelSet::EMPTY } else { labels } {
         let raw = label.name.raw();
         if !is_label_name(raw) && format != Format::Text100 && is_taken(labels, label.name) {
             continue;
         }
         put(between);
         between = b",";
-        if edit(label, put) {
+        if edit.is_some_and(|edit| edit(label, put)) {
             continue;
         }
         match (is_label_name(raw), format) {
