@@ -30,3 +30,4 @@ mod page;
 mod schedule;
 mod serve;
 mod sockets;
+mod web;

@@ -111,7 +111,7 @@ impl Server {
             };
             let mut poll = Poll::new().unwrap();
             let mut web = Web::new(poll.registry(), Token(100), settings).unwrap();
-            tell.send(web.address()).unwrap();
+            tell.send(web.address).unwrap();
             run(&mut poll, &mut web, &mine);
         });
         Self { address: told.recv().unwrap(), shared, thread: Some(thread) }
