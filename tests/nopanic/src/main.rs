@@ -175,6 +175,9 @@ fn every_question(input: &[u8], output: &mut [u8]) {
         let now = Instant::from_millis(black_box(1));
         let _ = black_box(client.step(&mut anyone, black_box(input), black_box(output), now));
         black_box((client.deadline(), client.is_ready(), client.is_busy(), client.features()));
+    }
+}
+
 /// A site that answers whatever the compiler cannot know.
 struct Anything;
 
