@@ -205,6 +205,19 @@ fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
     }
 }
 
+/// Whether a label's name has humps, as in `camelCase`, which Prometheus' conventions have not.
+pub fn has_humps(label: &str) -> bool {
+    Humps(label.as_bytes()).nth(1).is_some()
+}
+
+/// Writes a label's name without humps: `camel_case`.
+pub fn label(name: &str, put: Put<'_>) {
+    for (n, piece) in Humps(name.as_bytes()).enumerate() {
+        put(if n == 0 { b"" } else { b"_" });
+        piece.iter().for_each(|byte| put(&[byte.to_ascii_lowercase()]));
+    }
+}
+
 /// The pieces of a name.
 fn pieces(pcp: &str) -> impl Iterator<Item = &[u8]> + Clone {
     let words = pcp.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Status, Type};
 use pmbridge_core::role::client::{Results, Value as Word, Values};
 
-use super::labels::Labels;
+use super::labels::{Labels, Text};
 
 /// One name, and what is behind it.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ pub(super) struct Known {
 pub(crate) struct Series {
     /// The instance, or -1 where the metric has one value only.
     pub(crate) inst: i32,
-    /// The labels of all levels as an exposition has them, `a="b",c="d"`, `instname` and `instid` among them.
-    pub(crate) labels: Rc<str>,
+    /// The labels of all levels, `instname` and `instid` among them.
+    pub(crate) labels: Rc<Text>,
     /// What the last fetch brought.
     pub(crate) value: Value,
 }

@@ -3,12 +3,58 @@
 //! Metrics whose sets are alike are one group: they share the text of each instance. A text is made when a series first
 //! needs it, and dropped when the instance goes or one of its sets is another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use pmbridge_core::exposition::LabelSet;
+use pmbridge_core::mapping::export::{Naming, has_humps, label};
 use pmbridge_core::mapping::label::merge;
 use pmbridge_core::pcp::{IN_NULL, InDom, Pmid, label};
 use pmbridge_core::role::client::{Instances, Labels as Sets};
+
+/// The labels of a series as an exposition has them, `a="b",c="d"`.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Text {
+    plain: Box<str>,
+    /// The same for Prometheus' conventions, where names have humps.
+    smooth: Option<Box<str>>,
+}
+
+impl Text {
+    /// The text in this naming.
+    pub(crate) fn in_naming(&self, naming: Naming) -> &str {
+        let smooth = self.smooth.as_ref().filter(|_| naming == Naming::Prometheus);
+        smooth.unwrap_or(&self.plain)
+    }
+}
+
+impl From<String> for Text {
+    fn from(plain: String) -> Self {
+        let smooth = smooth(LabelSet::stored(&plain));
+        Self { plain: plain.into(), smooth: smooth.map(String::into) }
+    }
+}
+
+/// Labels whose names have no humps, if any has. One that would be called as another keeps its name.
+fn smooth(labels: LabelSet<'_>) -> Option<String> {
+    if !labels.into_iter().any(|label| has_humps(label.name.raw())) {
+        return None;
+    }
+    let mut taken: HashSet<String> = labels.into_iter().map(|label| label.name.raw().to_owned()).collect();
+    let mut text = String::new();
+    for one in labels {
+        let mut name = Vec::new();
+        label(one.name.raw(), &mut |piece| name.extend_from_slice(piece));
+        let name = String::from_utf8(name).ok().filter(|_| has_humps(one.name.raw()));
+        let name = name.filter(|name| taken.insert(name.clone()));
+        text.push_str(if text.is_empty() { "" } else { "," });
+        text.push_str(name.as_deref().unwrap_or_else(|| one.name.raw()));
+        text.push_str("=\"");
+        text.push_str(one.value.raw());
+        text.push('"');
+    }
+    Some(text)
+}
 
 /// The labels of one pmcd's metrics.
 #[derive(Debug, Default)]
@@ -36,7 +82,7 @@ struct Key {
 #[derive(Debug)]
 struct Group {
     key: Key,
-    texts: HashMap<i32, Rc<str>>,
+    texts: HashMap<i32, Rc<Text>>,
 }
 
 /// The instances of a domain.
@@ -106,7 +152,7 @@ impl Labels {
     }
 
     /// The labels of an instance in a group; `None` where the instance has no name yet.
-    pub(super) fn text(&mut self, group: usize, inst: i32) -> Option<Rc<str>> {
+    pub(super) fn text(&mut self, group: usize, inst: i32) -> Option<Rc<Text>> {
         let Group { key, texts } = self.groups.get_mut(group)?;
         let inst = if key.indom == InDom::NULL { IN_NULL } else { inst };
         if let Some(text) = texts.get(&inst) {
@@ -125,7 +171,7 @@ impl Labels {
         let mut text = Vec::with_capacity(TYPICAL);
         merge(&sets, named.as_ref().map_or(&[], |named| named), &mut |piece| text.extend_from_slice(piece));
         self.made = self.made.saturating_add(1);
-        let text: Rc<str> = String::from_utf8_lossy(&text).into();
+        let text = Rc::new(Text::from(String::from_utf8_lossy(&text).into_owned()));
         texts.insert(inst, Rc::clone(&text));
         Some(text)
     }
@@ -229,3 +275,21 @@ const ITEM: u32 = 0x3ff;
 const TYPICAL: usize = 160;
 /// Smaller tables are not worth shrinking.
 const ROOMY: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_lose_their_humps_and_none_its_place() {
+        let texts = |plain: &str| {
+            let text = Text::from(plain.to_owned());
+            assert_eq!(text.in_naming(Naming::Pcp), plain);
+            text.in_naming(Naming::Prometheus).to_owned()
+        };
+        assert_eq!(texts(r#"a="x\"Y",b_c="d""#), r#"a="x\"Y",b_c="d""#);
+        assert_eq!(texts(r#"aB="fooBar",HTTPCode="1",b="d\\""#), r#"a_b="fooBar",HTTPCode="1",b="d\\""#);
+        assert_eq!(texts(r#"aB="1",a_b="2""#), r#"aB="1",a_b="2""#);
+        assert_eq!(texts(r#"aBc="1",aBC="2""#), r#"a_bc="1",aBC="2""#);
+    }
+}

@@ -66,7 +66,7 @@ impl Pages {
             let Some((family, head)) = families.of(ask.format, place) else { continue };
             if ask.info || family.kind != Kind::Info {
                 let series = catalog.series(place);
-                let shown = render_family(family, head, metric, series, ask.format, &tail, out);
+                let shown = render_family(family, head, metric, series, ask, &tail, out);
                 tally.series = tally.series.saturating_add(shown);
             }
         }
@@ -91,7 +91,7 @@ fn render_family(
     head: &[u8],
     metric: &Metric,
     series: &[Series],
-    format: Format,
+    ask: Ask,
     tail: &[u8],
     out: &mut Vec<u8>,
 ) -> usize {
@@ -99,7 +99,7 @@ fn render_family(
     if shown.peek().is_none() {
         return 0;
     }
-    if family.is_strict(format) && !series.iter().all(|series| may_count(&series.value)) {
+    if family.is_strict(ask.format) && !series.iter().all(|series| may_count(&series.value)) {
         family.doubtful_head(metric, out);
     } else {
         out.extend_from_slice(head);
@@ -108,12 +108,13 @@ fn render_family(
     for series in shown {
         count = count.saturating_add(1);
         out.extend_from_slice(family.sample.as_bytes());
+        let labels = series.labels.in_naming(ask.naming);
         if let Value::Text(text) = &series.value {
-            info(&series.labels, text, out);
+            info(labels, text, out);
         } else {
-            if !series.labels.is_empty() {
+            if !labels.is_empty() {
                 out.push(b'{');
-                out.extend_from_slice(series.labels.as_bytes());
+                out.extend_from_slice(labels.as_bytes());
                 out.push(b'}');
             }
             out.push(b' ');

@@ -296,7 +296,11 @@ impl Talk {
         for place in gathered.places.iter() {
             for series in catalog.series(*place) {
                 let Value::U64(value) = series.value else { panic!("{series:?}") };
-                lines.push(format!("{}{{{}}} {value}", catalog.metrics()[*place].name, series.labels));
+                lines.push(format!(
+                    "{}{{{}}} {value}",
+                    catalog.metrics()[*place].name,
+                    series.labels.in_naming(pmbridge_core::mapping::export::Naming::Pcp)
+                ));
             }
         }
         lines

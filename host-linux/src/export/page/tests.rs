@@ -20,7 +20,7 @@ fn metric(name: &str, kind: Type, semantics: Semantics, units: Units, values: &[
     metric.oneline = format!("help \"of\" {name}").into();
     let series = values.iter().zip(0..).map(|((labels, value), inst)| Series {
         inst,
-        labels: (*labels).into(),
+        labels: std::rc::Rc::new((*labels).to_owned().into()),
         value: value.clone(),
     });
     (metric, series.collect())
@@ -358,7 +358,7 @@ fn what_has_pcp_names_is_read_back_as_what_it_was() {
         for series in catalog.series(place) {
             let Some(Line::Sample(sample)) = at.next() else { panic!("{}", metric.name) };
             let token = sample.tail.value.as_bytes();
-            assert_eq!(sample.labels, LabelSet::stored(&series.labels));
+            assert_eq!(sample.labels, LabelSet::stored(series.labels.in_naming(Naming::Pcp)));
             match series.value {
                 Value::I64(value) => assert_eq!(number::signed(token), Some(value)),
                 Value::U64(value) => assert_eq!(number::unsigned(token), Some(value)),
