@@ -31,3 +31,4 @@ mod page;
 mod schedule;
 mod serve;
 mod sockets;
+mod web;

@@ -279,7 +279,7 @@ fn what_the_file_says_holds_once_it_is_changed() {
     assert!(!served("http:"));
     // Nonsense changes nothing.
     dir.config("tls_server_config: nonsense\n");
-    thread::sleep(Span::from_millis(20));
+    thread::sleep(Span::from_millis(400));
     assert!(served("") && !served("http:"));
     // Another certificate under the same name: of an authority that curl does not trust here.
     dir.config(&tls(""));
@@ -288,12 +288,13 @@ fn what_the_file_says_holds_once_it_is_changed() {
     dir.signed("server", "ca", "subjectAltName=IP:127.0.0.1");
     until("the first one again", || served(""));
     // Passwords hold for connections that are there already.
-    dir.config("");
+    dir.config("{}");
     until("no TLS", || served("http:"));
     let mut kept = server.connect();
     kept.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert!(answer(&mut kept).0.starts_with("HTTP/1.1 200 "));
     dir.config(&format!("basic_auth_users:\n  prom: {HASH}\n"));
+    thread::sleep(Span::from_millis(400));
     kept.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert!(answer(&mut kept).0.starts_with("HTTP/1.1 401 "));
 }
