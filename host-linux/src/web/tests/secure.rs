@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU32;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::*;
 
 /// A directory with certificates, one authority's and what it has signed. It goes with the test.
@@ -130,22 +133,49 @@ fn pages_come_encrypted() {
     );
     let accepted = server.stats().accepted;
     assert!(accepted <= 7, "{accepted}");
-    // The last of a page is held back with the encryption when the connection has nothing else to say.
-    let out = Command::new("/usr/bin/curl")
-        .args([
-            "-sS",
-            "--cacert",
-            "ca.pem",
-            "--limit-rate",
-            "6M",
-            "-H",
-            "Connection: close",
-            &url("size=12000000"),
-        ])
-        .current_dir(&dir.0)
-        .output()
-        .unwrap();
-    assert!(out.stdout == page(12_000_000), "{} {}", out.stdout.len(), String::from_utf8_lossy(&out.stderr));
+}
+
+/// Asks for a page of this size, reads nothing until its kernel is full, and then how much there is.
+fn read_late(server: &Server, config: Arc<rustls::ClientConfig>, size: usize) -> usize {
+    let mut socket = server.connect();
+    let mut tls = rustls::ClientConnection::new(config, "127.0.0.1".try_into().unwrap()).unwrap();
+    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+    stream.write_all(get(&format!("/metrics?size={size}")).as_bytes()).unwrap();
+    stream.flush().unwrap();
+    thread::sleep(Span::from_millis(300));
+    let (mut all, mut piece) = (0, vec![0; 1 << 16]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return all,
+            Ok(n) => all += n,
+            Err(error) => panic!("{size}: {error} after {all}"),
+        }
+    }
+}
+
+#[test]
+fn the_last_of_a_page_is_not_lost_between_encryption_and_a_full_socket() {
+    let Some(dir) = Dir::new() else { return };
+    let server = Server::with(200, Some(dir.config(&tls(""))));
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = fs::read(dir.0.join("ca.pem")).unwrap();
+    roots.add(CertificateDer::from_pem_slice(&authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = Arc::new(versions.unwrap().with_root_certificates(roots).with_no_client_auth());
+    // Nobody knows what two kernels hold, but some size is a little more.
+    for sizes in (2_000_000..7_000_000).step_by(100_000).collect::<Vec<usize>>().chunks(20) {
+        thread::scope(|scope| {
+            for size in sizes {
+                let (config, server) = (Arc::clone(&config), &server);
+                scope.spawn(move || {
+                    let all = read_late(server, config, *size);
+                    assert!((size + 100..size + 400).contains(&all), "{all} of {size}");
+                });
+            }
+        });
+    }
 }
 
 #[test]
