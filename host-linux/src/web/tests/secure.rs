@@ -143,11 +143,11 @@ fn read_late(server: &Server, config: Arc<rustls::ClientConfig>, size: usize) ->
     stream.write_all(get(&format!("/metrics?size={size}")).as_bytes()).unwrap();
     stream.flush().unwrap();
     thread::sleep(Span::from_millis(300));
-    let (mut all, mut piece) = (0, vec![0; 1 << 16]);
+    let (mut all, mut piece) = (0usize, vec![0; 1 << 16]);
     loop {
         match stream.read(&mut piece) {
             Ok(0) => return all,
-            Ok(n) => all += n,
+            Ok(n) => all = all.saturating_add(n),
             Err(error) => panic!("{size}: {error} after {all}"),
         }
     }
