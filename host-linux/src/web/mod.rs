@@ -252,11 +252,13 @@ impl Web {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.accepting = false,
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // No descriptor is left, for instance: somebody else's will do.
+                    _ if self.show_out(pages, now) => {}
                     _ => {
                         // Who waits in the backlog is not announced again.
                         self.accepting = false;
                         self.accept_at = Some(now.saturating_add(PAUSE));
-                        if !self.show_out(pages, now) && self.warned.is_none_or(|at| now >= at) {
+                        if self.warned.is_none_or(|at| now >= at) {
                             self.warned = Some(now.saturating_add(MINUTE));
                             self.log.warning(format_args!("cannot take a connection for pages: {error}"));
                         }

@@ -179,6 +179,31 @@ fn the_last_of_a_page_is_not_lost_between_encryption_and_a_full_socket() {
 }
 
 #[test]
+fn who_never_ends_a_handshake_is_closed() {
+    let Some(dir) = Dir::new() else { return };
+    let server = Server::with(20, Some(dir.config(&tls(""))));
+    let mut slow: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for (n, socket) in slow.iter_mut().enumerate() {
+        // The head of a record, and of the hello in it.
+        socket.write_all(&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..n]).unwrap();
+    }
+    until("all of them", || server.stats().connections == 10);
+    assert!(dir.is_served(&server, ""));
+    server.turn(11);
+    for socket in &mut slow {
+        let _ = socket.read_to_end(&mut Vec::new());
+    }
+    drop(slow);
+    until("their end", || server.stats().connections == 0);
+    // Who does not speak TLS at all is not waited for.
+    let mut plain = server.connect();
+    plain.write_all(get("/metrics").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"));
+}
+
+#[test]
 fn versions_suites_and_curves_are_those_that_were_said() {
     let Some(dir) = Dir::new() else { return };
     let only = |more: &str, words: &str| {
