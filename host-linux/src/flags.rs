@@ -383,7 +383,8 @@ mod tests {
                 line: 7,
                 clients: 1,
                 connections: 9,
-                scrapers: 512
+                scrapers: 512,
+                unread: 1 << 30
             }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());

@@ -193,6 +193,7 @@ impl Host {
             telemetry_path: self.options.telemetry_path.clone(),
             config_file: self.options.web_config.clone(),
             max_connections: self.options.limits.scrapers,
+            max_unread: self.options.limits.unread,
             timeout: PATIENCE.saturating_add(PATIENCE),
         };
         let web = Web::new(self.poll.registry(), Token(WEB), settings)?;

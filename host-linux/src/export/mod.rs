@@ -69,6 +69,7 @@ fn start(options: &Options) -> io::Result<Export> {
         telemetry_path: options.telemetry_path.clone(),
         config_file: options.web_config.clone(),
         max_connections: options.limits.scrapers,
+        max_unread: options.limits.unread,
         timeout: desk.timeout().saturating_add(GRACE),
     };
     let web = Web::new(poll.registry(), Token(WEB), settings)?;

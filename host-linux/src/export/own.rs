@@ -126,6 +126,13 @@ const TABLE: &[Row] = &[
             samples.one(facts.web.dropped);
         },
     ),
+    counter(
+        "http_pages_refused",
+        "Pages for which those that are being read left no memory",
+        |facts, samples| {
+            samples.one(facts.web.pages_refused);
+        },
+    ),
     counter("http_responses", "Answers by status", |facts, samples| {
         for (code, count) in &facts.web.answers {
             samples.labelled(format_args!("code=\"{code}\""), *count);

@@ -63,6 +63,17 @@ pub(super) const WEB_MAX_CONNECTIONS: Flag = Flag {
     },
 };
 
+pub(super) const WEB_MAX_UNREAD: Flag = Flag {
+    long: "web.max-unread",
+    short: None,
+    takes: Some("BYTES"),
+    help: "Let pages that somebody has not read to the end yet take BYTES together (1G); beyond it further ones are 503.",
+    set: |o, v| {
+        o.limits.unread = size(v)?;
+        Ok(())
+    },
+};
+
 /// `pmbridge export`.
 pub(super) const EXPORT: Command = Command {
     name: "export",
@@ -166,6 +177,7 @@ pub(super) const EXPORT: Command = Command {
             },
         },
         Flag { long: "max-connections", ..WEB_MAX_CONNECTIONS },
+        WEB_MAX_UNREAD,
         USER,
         DEBUG,
     ],

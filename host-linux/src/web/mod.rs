@@ -7,6 +7,7 @@ mod auth;
 mod config;
 mod conn;
 mod document;
+mod shelf;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::tls::Stream;
 use auth::Auth;
 use config::{Config, Watched};
 use conn::{Conn, Fate, Turn};
+use shelf::Shelf;
 use site::House;
 
 pub(crate) use document::Document;
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     /// Connections at once.
     pub(crate) max_connections: usize,
+    /// Bytes of pages that are out and not read to the end, but for the only one.
+    pub(crate) max_unread: usize,
     /// How long a page may take to be there.
     pub(crate) timeout: Duration,
 }
@@ -86,6 +90,8 @@ pub(crate) struct Stats {
     pub(crate) dropped: u64,
     /// Answers, by status.
     pub(crate) answers: BTreeMap<u16, u64>,
+    /// Pages that were not given, for those that are being read took all the memory they may.
+    pub(crate) pages_refused: u64,
     /// Bytes of answers.
     pub(crate) bytes: u64,
 }
@@ -143,6 +149,7 @@ impl Web {
         registry.register(&mut listener, Token(base.0.saturating_add(LISTENER)), Interest::READABLE)?;
         let auth = Auth::new(registry, Token(base.0.saturating_add(BELL)))?;
         let telemetry_path = settings.telemetry_path.clone();
+        let shelf = Shelf::new(settings.max_unread);
         Ok(Self {
             address,
             limits: Limits { answer: settings.timeout, ..Limits::DEFAULT },
@@ -160,7 +167,7 @@ impl Web {
             waiting: BTreeSet::new(),
             alarms: BTreeSet::new(),
             rung: false,
-            house: House { telemetry_path, config, auth, answers: BTreeMap::new() },
+            house: House { telemetry_path, config, auth, shelf, answers: BTreeMap::new() },
             watched,
             scratch: vec![0; SCRATCH],
             date: Date::default(),
@@ -231,7 +238,8 @@ impl Web {
     /// How it has fared.
     pub(crate) fn stats(&self) -> Stats {
         let connections = self.open();
-        Stats { connections, answers: self.house.answers.clone(), ..self.stats.clone() }
+        let pages_refused = self.house.shelf.refused;
+        Stats { connections, pages_refused, answers: self.house.answers.clone(), ..self.stats.clone() }
     }
 
     fn open(&self) -> usize {

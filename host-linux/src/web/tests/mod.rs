@@ -107,6 +107,7 @@ impl Server {
                 telemetry_path: "/metrics".into(),
                 config_file,
                 max_connections,
+                max_unread: 1 << 30,
                 timeout: Duration::from_secs(5),
             };
             let mut poll = Poll::new().unwrap();

@@ -104,6 +104,7 @@ fn starts(file: PathBuf) -> Result<(), String> {
         telemetry_path: "/metrics".into(),
         config_file: Some(file),
         max_connections: 1,
+        max_unread: 1 << 30,
         timeout: Duration::from_secs(5),
     };
     Web::new(poll.registry(), Token(100), settings).map(drop).map_err(|error| error.to_string())
