@@ -205,7 +205,7 @@ def one_case(asked, name, mapped, names, count):
                     fetch = bare_fetch(site.port, names or [""], count)
                     measured["get_s"] = min(measured["get_s"], latency(exporter.url + exporter.query, count))
                 if name == LOADED:
-                    measured["load"] = loads(exporter, asked.seconds)
+                    measured["crowd"] = loads(exporter, asked.seconds)
             finally:
                 exporter.stop()
             shown[who] = measured
@@ -242,10 +242,10 @@ def tell(name, shown, fetch):
     print("         bare pmFetch %.3f ms" % (fetch * 1e3))
     mark("latency of two bare fetches over that of a page, %s" % name, 2 * fetch / new["get_s"], 1.0, " = %.2f fetches" % (new["get_s"] / fetch))
     mark("resident memory, %s" % name, old["rss_kb_after_seq"] / new["rss_kb_after_seq"], 2)
-    if "load" in new:
+    if "crowd" in new:
         for who in shown:
-            print("         load of %s: %s" % (who, "; ".join(shown[who]["load"][1])))
-        rates = [run["load"][0] * run["series"] for run in (old, new)]
+            print("         load of %s: %s" % (who, "; ".join(shown[who]["crowd"][1])))
+        rates = [run["crowd"][0] * run["series"] for run in (old, new)]
         mark("series a second with 64 scrapers", rates[1] / max(rates[0], 1e-9), 50, " = %.0f and %.0f" % tuple(rates))
 
 

@@ -34,7 +34,7 @@ class Site:
         for part in ("var/config/pmda", "run", "log", "tmp/mmv"):
             os.makedirs(self.path(part))
         os.symlink("/var/lib/pcp/pmns", self.path("var/pmns"))
-        self.many, self.prefix, self.process = many, list(prefix), None
+        self.many, self.prefix, self.process, self.lives = many, list(prefix), None, 0
         self.env = dict(os.environ, LC_ALL="C.UTF-8")
         for variable, part in (("VAR", "var"), ("RUN", "run"), ("LOG", "log"), ("TMP", "tmp")):
             self.env["PCP_%s_DIR" % variable] = self.path(part)
@@ -66,7 +66,8 @@ class Site:
     def start(self):
         command = self.prefix + ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-i", "127.0.0.1", "-p", str(self.port), "-U", "root"]
         command += ["-s", self.path("run/pmcd.socket"), "-c", self.path("pmcd.conf"), "-n", self.path("pmns")]
-        command += ["-l", self.path("log/pmcd.log")]
+        self.lives += 1
+        command += ["-l", self.path("log/pmcd%d.log" % self.lives)]
         self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("pmcd", lambda: self.pminfo("pmcd.version"))
 

@@ -21,7 +21,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 PLACE = ("instid", "instname")  # labels that say which instance it is
 FIRST = 40  # faults shown
 # What the asking itself changes, only while it lasts.
-TOUCHED = re.compile(r"network\.(sockstat|tcp|tcpconn|tcp6conn|unix)\.|proc\.runq\.|kernel\.all\.(runnable|running|blocked|nprocs)|pmcd\.|mem\.|disk\.|vfs\.|cgroup\.")
+TOUCHED = re.compile(r"network\.(sockstat|tcp|tcpconn|tcp6conn|unix)\.|proc\.runq\.|kernel\.all\.(runnable|running|blocked|nprocs)|pmcd\.|mem\.|disk\.|vfs\.|cgroup\.|sample\.(magnitude|colour|updown|scale_step|step|drift|many|part_bin)")
 OWN = ("pmbridge_", "process_")  # families of the exporter itself
 faults, notes = [], {}
 
