@@ -210,11 +210,13 @@ impl Web {
                 self.ready.insert(place);
             }
         }
+        if self.accepting || !self.ready.is_empty() {
+            self.look_at_config();
+        }
         self.accept(pages, now);
         if self.ready.is_empty() {
             return;
         }
-        self.look_at_config();
         self.date.set(SystemTime::now());
         let until = self.stats.bytes.saturating_add(PUMPED);
         for _ in 0..TURNS {

@@ -161,7 +161,8 @@ fn too_many_are_told_and_the_idle_make_room() {
         socket.set_nonblocking(true).unwrap();
         closed += usize::from(socket.read(&mut [0]).is_ok_and(|n| n == 0));
     }
-    assert!((1..=11).contains(&closed), "{closed}");
+    // Not more than were needed; those who only linger go first.
+    assert!(closed <= 10, "{closed}");
 }
 
 #[test]
