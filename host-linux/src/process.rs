@@ -1,8 +1,8 @@
-//! What the kernel says of this process.
+//! What the kernel says of this process, and lets it have.
 
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 /// Resident bytes, 0 where the kernel does not say.
@@ -28,3 +28,18 @@ pub(crate) fn open_descriptors() -> u64 {
     let count = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     u64::try_from(count.saturating_sub(1)).unwrap_or(u64::MAX)
 }
+
+/// Raises the limit of open descriptors as far as it may be, and says where it is then.
+pub(crate) fn raise_limit() -> usize {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((DEFAULT, DEFAULT));
+    // Programs that we start inherit it, and some close every descriptor that they could have.
+    let want = hard.min(ENOUGH);
+    let limit =
+        if want > soft && setrlimit(Resource::RLIMIT_NOFILE, want, hard).is_ok() { want } else { soft };
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// What a process has where the system does not say.
+const DEFAULT: u64 = 1024;
+/// More than there can be sources and clients.
+const ENOUGH: u64 = 1 << 16;

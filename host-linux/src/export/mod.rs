@@ -27,8 +27,8 @@ use pmbridge_core::time::{Duration, Instant};
 use crate::flags::Options;
 use crate::log::Log;
 use crate::signals::Signals;
-use crate::user;
 use crate::web::{Settings, Web};
+use crate::{process, user};
 use desk::Desk;
 
 /// Runs until it is asked to end.
@@ -55,6 +55,8 @@ struct Export {
 
 fn start(options: &Options) -> io::Result<Export> {
     let log = Log::plain(options.debug);
+    // Each client takes one.
+    process::raise_limit();
     let poll = Poll::new()?;
     let signals = Signals::of_end(poll.registry(), SIGNALS)?;
     let Some(listen) = options.web else {
@@ -124,8 +126,8 @@ impl Export {
     fn wait(&self) -> Option<std::time::Duration> {
         let next = self.web.deadline().into_iter().chain(self.desk.deadline()).min()?;
         let left = next.saturating_since(self.now()).millis();
-        // The clock of the loop ticks in whole milliseconds.
-        Some(std::time::Duration::from_millis(left.saturating_add(1)))
+        // The clock of the loop ticks in whole milliseconds; what is due is due.
+        Some(std::time::Duration::from_millis(if left == 0 { 0 } else { left.saturating_add(1) }))
     }
 
     fn now(&self) -> Instant {
