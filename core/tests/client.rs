@@ -300,8 +300,8 @@ fn an_answer_to_another_question_ends_the_conversation() {
     };
     for (pdu, ends) in [
         (label(60, 2), None),
-        (label(61, 2), Some(Error::Unexpected(Kind::LABEL))),
-        (label(60, 4), Some(Error::Unexpected(Kind::LABEL))),
+        (label(61, 2), None),
+        (vec![0, 0, 0, 12, 0, 0, 0x70, 7, 0, 0, 0, 0], Some(Error::Unexpected(Kind::INSTANCE))),
         (error(0), Some(Error::Unexpected(Kind::ERROR))),
         (vec![0; 12], Some(Error::Pdu(pmbridge_core::pdu::Error::Header))),
         (vec![0x7f, 0, 0, 0, 0, 0, 0x70, 0x13, 0, 0, 0, 0], Some(Error::TooLong(0x7f00_0000))),
@@ -315,6 +315,7 @@ fn an_answer_to_another_question_ends_the_conversation() {
 fn an_answer_that_contradicts_itself_costs_no_other() {
     let questions = [Question::Oneline(Pmid::from_bits(1)), Question::Oneline(Pmid::from_bits(2))];
     let (mut client, mut reporter) = greeted(0xe00, &questions);
+    // A text that is shorter than it says.
     let mut pdu = vec![0, 0, 0, 20, 0, 0, 0x70, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9];
     client.step(&mut reporter, &pdu, &mut [0; 64], Instant::START).unwrap();
     (pdu[15], pdu[19]) = (2, 0);

@@ -3,7 +3,7 @@
 
 use pmbridge_core::{
     exposition::{
-        Exemplar, Format, LabelSet, Line, Parser,
+        Exemplar, Format, Label, LabelSet, Line, Parser, Put,
         number::parse,
         value,
         writer::{self, Family, Help, Kind, Rest},
@@ -95,6 +95,11 @@ fn samples_are_as_each_format_has_them() {
         (OpenMetrics, ("a.b", ""), r#""l.m"="1""#, bare, "a_b{l_m=\"1\"} 1.5\n"),
         (OpenMetrics, ("x", ""), r#""l.m"="1",l_m="2","l-m"="3""#, bare, "x{l_m=\"2\"} 1.5\n"),
         (OpenMetrics, ("x", ""), r#""l.m"="1","l-m"="3""#, bare, "x{l_m=\"1\"} 1.5\n"),
+        (Text004, ("x", ""), r#"a="1",b="2","#, bare, "x{a=\"1\",b=\"2\"} 1.5\n"),
+        (Text004, ("x", ""), r#"_a="",b="\n\\",c="}""#, bare, "x{_a=\"\",b=\"\\n\\\\\",c=\"}\"} 1.5\n"),
+        (Text004, ("x", ""), "a=\"1\n2\"", bare, "x{a=\"1\\n2\"} 1.5\n"),
+        (Text004, ("x", ""), r#"a="1"}"#, bare, "x{a=\"1\"} 1.5\n"),
+        (Text100, ("a.b", ""), r#"a="1""#, bare, "{\"a.b\",a=\"1\"} 1.5\n"),
         (Text004, ("x", ""), r#"a="x\y""#, bare, "x{a=\"x\\\\y\"} 1.5\n"),
     ] {
         assert_eq!(sample(format, name, labels, rest), want, "{format:?}");
@@ -176,5 +181,89 @@ fn any_names_labels_and_values_come_back() {
                 assert!(!labels.is_empty() && !read_labels.is_empty(), "{line}");
             }
         }
+    }
+}
+
+/// The documents of the parser's suite.
+fn documents() -> Vec<Vec<u8>> {
+    let at = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/exposition");
+    let paths = std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "txt"))
+        .map(|p| std::fs::read(p).unwrap())
+        .collect()
+}
+
+/// What a document says, but for the spelling.
+fn said(document: &[u8]) -> Vec<String> {
+    let (mut parser, mut window, mut said) = (Parser::new(), document, Vec::new());
+    let set = |labels: LabelSet<'_>| {
+        labels.iter().map(|l| (l.name.to_string(), l.value.to_string())).collect::<Vec<_>>()
+    };
+    while let Some(line) = parser.next(&mut window) {
+        if let Ok(Line::Sample(sample)) = line {
+            let exemplar = sample.tail.exemplar.map(|e| (set(e.labels), e.value.to_owned(), e.timestamp));
+            said.push(format!("{} {:?} {} {exemplar:?}", sample.name, set(sample.labels), sample.tail.value));
+        }
+    }
+    said
+}
+
+#[test]
+fn documents_that_are_written_again_say_the_same() {
+    assert!(!documents().is_empty());
+    for document in documents() {
+        let (mut parser, mut window) = (Parser::new(), &document[..]);
+        let (mut out, mut utf8) = (String::new(), String::new());
+        let mut is_plain = true;
+        while let Some(line) = parser.next(&mut window) {
+            let Ok(Line::Sample(sample)) = line else { continue };
+            let exemplar = sample.tail.exemplar.filter(|e| e.labels.as_str().chars().count() < 100);
+            is_plain &= exemplar.is_some() == sample.tail.exemplar.is_some();
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            is_plain &= sample.name.chars().all(legal) && !sample.labels.as_str().contains("\"=");
+            for (format, out) in [(Format::OpenMetrics, &mut out), (Format::Text100, &mut utf8)] {
+                out.push_str(&text(|put| {
+                    let write = |put: &mut dyn FnMut(&[u8])| put(sample.tail.value.as_bytes());
+                    let rest = Rest { exemplar, time: None };
+                    writer::sample(format, (sample.name, ""), sample.labels, write, rest, put);
+                }));
+            }
+        }
+        let want = said(&document);
+        if is_plain {
+            assert_eq!(said(out.as_bytes()), want);
+        }
+        let without = |said: Vec<String>| {
+            said.into_iter()
+                .map(|line| line.split(" Some(").next().unwrap().replace(" None", ""))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(without(said(utf8.as_bytes())), without(want));
+    }
+}
+
+#[test]
+fn labels_that_are_copied_have_more_behind_them_and_none_is_copied_that_may_be_edited() {
+    let edit = |label: Label<'_>, put: Put<'_>| {
+        let is_meant = label.name == *"b";
+        if is_meant {
+            put(b"c=\"3\"");
+        }
+        is_meant
+    };
+    let more: &[(&str, &[u8])] = &[("z", b"\"")];
+    for (labels, edited, more, want) in [
+        (r#"a="1",b="2""#, false, &[][..], r#"x{a="1",b="2"}"#),
+        (r#"a="1",b="2""#, false, more, r#"x{a="1",b="2",z="\""}"#),
+        (r#"a="1", b="2""#, false, more, r#"x{a="1",b="2",z="\""}"#),
+        (r#"a="1",b="2""#, true, more, r#"x{a="1",c="3",z="\""}"#),
+        ("", false, more, r#"x{z="\""}"#),
+        ("", true, &[], "x"),
+    ] {
+        let edit: Option<&dyn Fn(Label<'_>, Put<'_>) -> bool> = if edited { Some(&edit) } else { None };
+        let set = LabelSet::stored(labels);
+        let out = text(|put| writer::series_with(Format::OpenMetrics, ("x", ""), set, edit, more, put));
+        assert_eq!(out, want);
     }
 }

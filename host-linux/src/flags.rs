@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pmbridge_core::mapping::Compat;
+use pmbridge_core::mapping::export::Naming;
 
 use crate::limits::Limits;
 use crate::listener::Link;
@@ -157,6 +158,8 @@ pub(crate) struct Export {
     pub(crate) naming: Naming,
     /// Whether metrics that are text are shown.
     pub(crate) info: bool,
+    /// Whether pages end with the exporter's own metrics.
+    pub(crate) own: bool,
 }
 
 impl Default for Export {
@@ -169,17 +172,9 @@ impl Default for Export {
             targets: Vec::new(),
             naming: Naming::Pcp,
             info: false,
+            own: true,
         }
     }
-}
-
-/// How exported metrics are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Naming {
-    /// As pmproxy calls them.
-    Pcp,
-    /// As Prometheus would have them: base units, and suffixes that tell.
-    Prometheus,
 }
 
 /// What `check` takes its input for.
@@ -388,7 +383,8 @@ mod tests {
                 line: 7,
                 clients: 1,
                 connections: 9,
-                scrapers: 512
+                scrapers: 512,
+                unread: 1 << 30
             }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());

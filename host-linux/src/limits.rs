@@ -21,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Connections of those who want pages, open at once.
     pub(crate) scrapers: usize,
+    /// Bytes of pages that they have not read to the end.
+    pub(crate) unread: usize,
 }
 
 impl Limits {
@@ -34,6 +36,7 @@ impl Limits {
         clients: 512,
         connections: usize::MAX,
         scrapers: 512,
+        unread: 1 << 30,
     };
 }
 

@@ -17,6 +17,7 @@ mod own;
 mod pcp_conf;
 mod peer;
 mod pmda;
+mod process;
 mod resolve;
 mod run;
 mod serve;
@@ -27,7 +28,6 @@ mod tls;
 mod url;
 mod user;
 mod watch;
-#[expect(dead_code, reason = "the commands that serve pages are on their way")]
 mod web;
 
 use std::io::Write as _;

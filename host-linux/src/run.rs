@@ -33,7 +33,6 @@ use crate::flags::Options;
 use crate::log::{Log, host_name};
 use crate::memory::Memory;
 use crate::own::{Facts, Own};
-use crate::pcp_conf;
 use crate::peer::{Peer, Side};
 use crate::resolve::Resolver;
 use crate::signals::Signals;
@@ -41,6 +40,7 @@ use crate::sources::Directory;
 use crate::target::{Means, Target};
 use crate::watch::Watch;
 use crate::web::{Settings, Web};
+use crate::{pcp_conf, process};
 use budget::Budget;
 use pages::Rounds;
 use recall::Recall;
@@ -102,7 +102,7 @@ pub(crate) struct Host {
 impl Host {
     /// A host with no source and no peer yet.
     pub(crate) fn new(options: Options, log: Log) -> io::Result<Self> {
-        let limit = budget::raise_limit();
+        let limit = process::raise_limit();
         let scrapers = if options.web.is_some() { options.limits.scrapers } else { 0 };
         let connections = budget::share(limit, options.limits.clients.saturating_add(scrapers))
             .min(options.limits.connections);
@@ -193,6 +193,7 @@ impl Host {
             telemetry_path: self.options.telemetry_path.clone(),
             config_file: self.options.web_config.clone(),
             max_connections: self.options.limits.scrapers,
+            max_unread: self.options.limits.unread,
             timeout: PATIENCE.saturating_add(PATIENCE),
         };
         let web = Web::new(self.poll.registry(), Token(WEB), settings)?;

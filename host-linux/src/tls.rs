@@ -39,6 +39,8 @@ pub(crate) struct Session<T: Read + Write> {
     socket: T,
     tls: Connection,
     cut: bool,
+    /// Bytes that the socket has taken.
+    taken: u64,
 }
 
 impl Trust {
@@ -49,7 +51,7 @@ impl Trust {
         let mut tls = ClientConnection::new(self.config()?, name).map_err(explained)?;
         // A request is small, and goes as a whole.
         tls.set_buffer_limit(None);
-        Ok(Stream::Tls(Box::new(Session { socket, tls: tls.into(), cut: false })))
+        Ok(Stream::Tls(Box::new(Session { socket, tls: tls.into(), cut: false, taken: 0 })))
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
@@ -91,7 +93,15 @@ impl<T: Read + Write> Stream<T> {
     /// The server's side of an encrypted connection.
     pub(crate) fn serve(socket: T, config: Arc<ServerConfig>) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(explained)?;
-        Ok(Self::Tls(Box::new(Session { socket, tls: tls.into(), cut: false })))
+        Ok(Self::Tls(Box::new(Session { socket, tls: tls.into(), cut: false, taken: 0 })))
+    }
+
+    /// What the socket has taken of what encryption has made, where it does not take the rest for now.
+    pub(crate) fn unflushed(&self) -> Option<u64> {
+        match self {
+            Self::Tls(session) if session.tls.wants_write() => Some(session.taken),
+            _ => None,
+        }
     }
 
     /// Says that nothing more comes, as far as the encryption has a word for it.
@@ -192,7 +202,7 @@ impl<T: Read + Write> Session<T> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut self.socket) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(n) => self.taken = self.taken.saturating_add(u64::try_from(n).unwrap_or(u64::MAX)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),

@@ -15,20 +15,24 @@
 )]
 
 mod dir;
+mod http;
 mod https;
 mod peer;
 mod pminfo;
 mod process;
 mod sandbox;
 mod server;
+mod site;
 
 pub use dir::Dir;
+pub use http::{Response, ask, get, take_apart};
 pub use https::{Authority, Https};
 pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, TRUST, pmbridge, script};
 pub use pminfo::{Metric, metrics};
 pub use process::{Finished, Process, Usage, children, run, signal, tool};
 pub use sandbox::Sandbox;
 pub use server::{Answer, Server, Stream};
+pub use site::{Agent, Export, Site};
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -89,6 +93,12 @@ pub const SAMPLES: &str = "/var/lib/pcp/testsuite/openmetrics/samples";
 pub const NODE_EXPORTER: &str = "/usr/bin/prometheus-node-exporter";
 /// The Python that has `pcp.pmapi`; another one first in PATH does not.
 pub const PYTHON: &str = "/usr/bin/python3";
+/// The database that scrapes.
+pub const PROMETHEUS: &str = "/usr/bin/prometheus";
+/// Its judge of pages.
+pub const PROMTOOL: &str = "/usr/bin/promtool";
+/// The reference parser of OpenMetrics.
+pub const CLIENT: &str = "/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py";
 /// What makes certificates.
 pub const OPENSSL: &str = "/usr/bin/openssl";
 /// A PCP tool.

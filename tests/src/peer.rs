@@ -239,7 +239,7 @@ impl Pmcd {
 }
 
 /// Sets the directories of a PCP program to be private ones.
-fn private(command: &mut Command, dir: &Dir) {
+pub(crate) fn private(command: &mut Command, dir: &Dir) {
     for (variable, part) in
         [("PCP_VAR_DIR", "var"), ("PCP_RUN_DIR", "run"), ("PCP_LOG_DIR", "log"), ("PCP_TMP_DIR", "tmp")]
     {
@@ -254,7 +254,7 @@ fn pcp() -> Option<u32> {
     own.split(':').nth(1)?.parse().ok()
 }
 
-fn user() -> String {
+pub(crate) fn user() -> String {
     run(Command::new("id").arg("-un")).ok().trim().to_owned()
 }
 

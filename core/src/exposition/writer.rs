@@ -16,6 +16,8 @@
 //! Names and label sets are given as the parser gives them, so with their escapes; a name that needs no quotes has none.
 //! Rules between lines are the caller's: one head for each family, in front of all of its samples.
 
+use memchr::{memchr, memchr2, memchr3};
+
 use super::{Exemplar, Format, Label, LabelSet, Name, Pieces, Put, value};
 use crate::time::Timestamp;
 
@@ -132,8 +134,8 @@ pub fn head_as(format: Format, family: &Family<'_>, suffix: &str, put: Put<'_>) 
         open(b"# HELP ", put);
         let quotes = format == Format::OpenMetrics;
         match help {
-            Help::Plain(text) => escape(text.as_bytes(), quotes, put),
-            Help::Sent(text) => Pieces::of(text).for_each(|piece| escape(piece.as_bytes(), quotes, put)),
+            Help::Plain(text) => escape(text, quotes, put),
+            Help::Sent(text) => Pieces::of(text).for_each(|piece| escape(piece, quotes, put)),
         }
         put(b"\n");
     }
@@ -183,16 +185,16 @@ pub struct Rest<'a> {
 
 /// Writes the name of a sample, and its labels.
 pub fn series(format: Format, name: &str, suffix: &str, labels: LabelSet<'_>, put: Put<'_>) {
-    series_with(format, (name, suffix), labels, &|_, _| false, &[], put);
+    series_with(format, (name, suffix), labels, None, &[], put);
 }
 
 /// The same where a label may be written otherwise, which `edit` does or says that it did not, and with more labels
-/// behind those.
+/// behind those. Without an edit, labels that are spelled as they would be written are copied as a whole.
 pub fn series_with(
     format: Format,
     (name, suffix): (&str, &str),
     labels: LabelSet<'_>,
-    edit: &dyn Fn(Label<'_>, Put<'_>) -> bool,
+    edit: Option<&dyn Fn(Label<'_>, Put<'_>) -> bool>,
     more: &[(&str, &[u8])],
     put: Put<'_>,
 ) {
@@ -205,14 +207,20 @@ pub fn series_with(
     } else {
         remark_name(format, name, suffix, put);
     }
-    for label in labels {
+    let is_copied = edit.is_none() && is_as_written(labels.as_str().as_bytes());
+    if is_copied {
+        put(between);
+        between = b",";
+        put(labels.as_str().as_bytes());
+    }
+    for label in if is_copied { LabelSet::EMPTY } else { labels } {
         let raw = label.name.raw();
         if !is_label_name(raw) && format != Format::Text100 && is_taken(labels, label.name) {
             continue;
         }
         put(between);
         between = b",";
-        if edit(label, put) {
+        if edit.is_some_and(|edit| edit(label, put)) {
             continue;
         }
         match (is_label_name(raw), format) {
@@ -276,30 +284,30 @@ pub fn end(format: Format, put: Put<'_>) {
 /// Writes the inside of a quoted label value: quotes, backslashes and line feeds are escaped, what is not UTF-8 is
 /// replaced.
 pub fn escape_label(text: &[u8], put: Put<'_>) {
-    escape(text, true, put);
-}
-
-/// Writes a text with its escapes; the quote's is not of all texts.
-fn escape(text: &[u8], quotes: bool, put: Put<'_>) {
     for chunk in text.utf8_chunks() {
-        let mut rest = chunk.valid().as_bytes();
-        loop {
-            let plain = rest.iter().position(|&b| b == b'\\' || b == b'\n' || quotes && b == b'"');
-            let Some((head, tail)) = plain.and_then(|at| rest.split_at_checked(at)) else { break };
-            put(head);
-            let Some((&byte, tail)) = tail.split_first() else { break };
-            put(match byte {
-                b'\n' => b"\\n",
-                b'"' => b"\\\"",
-                _ => b"\\\\",
-            });
-            rest = tail;
-        }
-        put(rest);
+        escape(chunk.valid(), true, put);
         if !chunk.invalid().is_empty() {
             put("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// Writes a text with its escapes; the quote's is not of all texts.
+fn escape(text: &str, quotes: bool, put: Put<'_>) {
+    let mut rest = text.as_bytes();
+    loop {
+        let special = if quotes { memchr3(b'\\', b'\n', b'"', rest) } else { memchr2(b'\\', b'\n', rest) };
+        let Some((head, tail)) = special.and_then(|at| rest.split_at_checked(at)) else { break };
+        put(head);
+        let Some((&byte, tail)) = tail.split_first() else { break };
+        put(match byte {
+            b'\n' => b"\\n",
+            b'"' => b"\\\"",
+            _ => b"\\\\",
+        });
+        rest = tail;
+    }
+    put(rest);
 }
 
 /// Writes a name as it stands in a HELP or TYPE line.
@@ -318,7 +326,7 @@ fn remark_name(format: Format, name: &str, suffix: &str, put: Put<'_>) {
 /// Writes a text and what follows it in quotes.
 fn quoted(pieces: Pieces<'_>, suffix: &str, put: Put<'_>) {
     put(b"\"");
-    pieces.for_each(|piece| escape_label(piece.as_bytes(), put));
+    pieces.for_each(|piece| escape(piece, true, put));
     put(suffix.as_bytes());
     put(b"\"");
 }
@@ -335,6 +343,31 @@ fn underscored<'a>(raw: &'a str, also: &'a [u8]) -> impl Iterator<Item = u8> + u
         Ok(byte) if byte.is_ascii_digit() && n > 0 => byte,
         _ => b'_',
     })
+}
+
+/// Whether labels are spelled as they would be written in any format, as most are: then they are copied.
+fn is_as_written(labels: &[u8]) -> bool {
+    if memchr(b'\n', labels).is_some() {
+        return false;
+    }
+    let mut rest = labels;
+    loop {
+        let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let is_name = name > 0 && !rest.first().is_some_and(u8::is_ascii_digit);
+        let Some(value) = rest.get(name..).and_then(|rest| rest.strip_prefix(b"=\"")) else { return false };
+        rest = value;
+        while let Some(escape) = memchr2(b'"', b'\\', rest).and_then(|at| rest.get(at..))
+            && let [b'\\', b'\\' | b'"' | b'n', after @ ..] = escape
+        {
+            rest = after;
+        }
+        let end = memchr2(b'"', b'\\', rest).and_then(|at| rest.get(at..));
+        match end {
+            Some([b'"']) => return is_name,
+            Some([b'"', b',', after @ ..]) if is_name => rest = after,
+            _ => return false,
+        }
+    }
 }
 
 /// Whether a name that can stand in quotes alone would be that of another label without them; of two such the first is

@@ -5,7 +5,7 @@
 //! | `disk.dev.read`, a counter in count | `disk_dev_read` | `disk_dev_read_total` |
 //! | `mem.util.used`, instant in Kbyte | `mem_util_used` | `mem_util_used_bytes` |
 //! | `kernel.all.cpu.user`, a counter in millisec | `kernel_all_cpu_user` | `kernel_all_cpu_user_seconds_total` |
-//! | values | as they are | in base units ([`base`](super::base)) |
+//! | values | as they are | in base units ([`base`]) |
 //! | a counter in OpenMetrics | `unknown`, so that its name stays | `counter` |
 //!
 //! `Pcp` is as pmproxy has it: a `.` becomes `_`, and so does any other character that a name cannot have.
@@ -109,8 +109,11 @@ pub fn mark(pcp: &str, round: u32) -> u32 {
 }
 
 /// Writes the comment that says what a metric is in PCP's own words, with its line feed, as pmproxy does.
-/// [`PcpLine`](super::PcpLine) reads it.
+/// [`PcpLine`](super::PcpLine) reads it. A name with blanks or line breaks in it, which none should have, gets none.
 pub fn pcp_line(pcp: &str, desc: &Desc, put: Put<'_>) {
+    if pcp.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        return;
+    }
     put(b"# PCP5 ");
     put(pcp.as_bytes());
     put(b" ");
@@ -199,6 +202,19 @@ fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
         if n > 0 && n == last && !has_end && is(&["total", "count", "sum", "bucket"]) {
             put(b"_current");
         }
+    }
+}
+
+/// Whether a label's name has humps, as in `camelCase`, which Prometheus' conventions have not.
+pub fn has_humps(label: &str) -> bool {
+    Humps(label.as_bytes()).nth(1).is_some()
+}
+
+/// Writes a label's name without humps: `camel_case`.
+pub fn label(name: &str, put: Put<'_>) {
+    for (n, piece) in Humps(name.as_bytes()).enumerate() {
+        put(if n == 0 { b"" } else { b"_" });
+        piece.iter().for_each(|byte| put(&[byte.to_ascii_lowercase()]));
     }
 }
 
@@ -438,6 +454,7 @@ mod tests {
         let single = Desc { indom: InDom::NULL, ..desc(Type::U64, Semantics::COUNTER, RATE) };
         let line = text(|put| pcp_line("a.b", &single, put));
         assert_eq!(line, "# PCP5 a.b 60.2.0 u64 PM_INDOM_NULL counter Kbyte / sec\n");
+        assert_eq!(text(|put| pcp_line("a\nb 1", &single, put)), "");
         for kind in [Type::I32, Type::U32, Type::I64, Type::U64, Type::FLOAT, Type::DOUBLE] {
             for semantics in [Semantics::COUNTER, Semantics::INSTANT, Semantics::DISCRETE] {
                 for units in all_units() {

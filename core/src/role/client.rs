@@ -351,8 +351,8 @@ impl Client {
             Ask::Descs { pmids } => {
                 return (Some(Pending::Desc), self.described.saturating_add(1) >= pmids.len());
             }
-            Ask::Oneline { pmid } => Pending::Text(pmid.to_bits()),
-            Ask::Instances { indom } => Pending::Instances(indom),
+            Ask::Oneline { .. } => Pending::Text,
+            Ask::Instances { .. } => Pending::Instances,
             Ask::Labels { .. } if !self.features.has(Features::LABELS) => Pending::Refusal(Status::NOLABELS),
             Ask::Labels { level, ident } => Pending::Labels { level, ident },
             Ask::Fetch { pmids } => match pmids.len() {
@@ -504,8 +504,8 @@ enum Pending {
     Ids(u32),
     Desc,
     Descs(u32),
-    Text(u32),
-    Instances(InDom),
+    Text,
+    Instances,
     Labels {
         level: u32,
         ident: u32,
@@ -543,8 +543,8 @@ impl Pending {
             Self::Ids(_) => matches!(kind, Kind::PMNS_IDS),
             Self::Desc => matches!(kind, Kind::DESC),
             Self::Descs(_) => matches!(kind, Kind::DESCS),
-            Self::Text(_) => matches!(kind, Kind::TEXT),
-            Self::Instances(_) => matches!(kind, Kind::INSTANCE),
+            Self::Text => matches!(kind, Kind::TEXT),
+            Self::Instances => matches!(kind, Kind::INSTANCE),
             Self::Labels { .. } => matches!(kind, Kind::LABEL),
             Self::Results(_) => matches!(kind, Kind::RESULT | Kind::HIGHRES_RESULT),
             Self::Refusal(_) => false,
@@ -568,19 +568,18 @@ impl Pending {
                 let fits = descs.iter().count() == size(count);
                 return if fits { Ok(Read::Descs(descs)) } else { Err(Unread::Other) };
             }
-            Self::Text(ident) => {
-                let text = help::Text::parse(body)?;
-                (Answer::Text(text.text), text.ident == ident)
-            }
-            Self::Instances(indom) => {
-                let instances = Instances::parse(body)?;
-                (Answer::Instances(instances), instances.indom == indom)
-            }
+            // Some agents do not repeat whose help it is, or whose instances.
+            Self::Text => (Answer::Text(help::Text::parse(body)?.text), true),
+            Self::Instances => (Answer::Instances(Instances::parse(body)?), true),
             Self::Labels { level, ident } => {
                 let labels = Labels::parse(body)?;
                 // A server need not repeat the metric of a cluster as it was asked for.
-                let same = labels.ident == ident || level == label::CLUSTER;
-                (Answer::Labels(labels), labels.kind == level && same)
+                let is_same = labels.ident == ident || level == label::CLUSTER;
+                // Labels of another thing are none of this one's, as PCP's own clients see it.
+                if labels.kind != level || !is_same {
+                    return Err(Unread::Body);
+                }
+                (Answer::Labels(labels), true)
             }
             Self::Results(count) => {
                 let results = Results::parse(kind, body)?;

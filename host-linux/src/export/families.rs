@@ -2,7 +2,8 @@
 //!
 //! A name is one metric's, in every format: none is also the name of another family, or of a sample of one, which
 //! OpenMetrics forbids. Numbers come before strings, and otherwise the first in order of PCP names has the name that
-//! several come to; the rule for the others is in [`export`].
+//! several come to; the rule for the others is in [`export`]. Under Prometheus' naming a metric takes a name once it is
+//! known what it is, which makes the name; under PCP's at once.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use pmbridge_core::mapping::export::{self, Naming};
 use pmbridge_core::pcp::{Desc, Units};
 
 use super::catalog::{Catalog, Metric};
+use super::own;
 
 /// The families of a catalogue.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ pub(super) struct Families {
     naming: Naming,
     /// Of each metric by its place in the catalogue, where it can be shown.
     all: Vec<Option<Family>>,
-    heads: [Option<Heads>; Format::ALL.len()],
+    /// Of text, whose names need no quotes in any version, and of OpenMetrics.
+    heads: [Option<Heads>; 2],
 }
 
 /// A metric on a page.
@@ -48,7 +51,7 @@ struct Heads {
 
 impl Families {
     pub(super) fn new(naming: Naming, catalog: &Catalog) -> Self {
-        let mut names = Names::default();
+        let mut names = Names(own::names().collect());
         let metrics = catalog.metrics();
         let mut all: Vec<Option<Family>> = Vec::new();
         all.resize_with(metrics.len(), || None);
@@ -69,7 +72,7 @@ impl Families {
             }
         }
         all.iter_mut().flatten().for_each(|family| family.settle(&mut names));
-        Self { naming, all, heads: [const { None }; Format::ALL.len()] }
+        Self { naming, all, heads: [None, None] }
     }
 
     /// Makes the heads for a format, where they are not there.
@@ -171,7 +174,7 @@ impl Family {
 }
 
 /// The names that are taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Names(HashSet<String>);
 
 impl Names {
@@ -216,8 +219,11 @@ const fn suffix(naming: Naming, kind: Kind) -> &'static str {
     }
 }
 
-fn place(format: Format) -> usize {
-    Format::ALL.iter().position(|other| *other == format).unwrap_or_default()
+const fn place(format: Format) -> usize {
+    match format {
+        Format::Text004 | Format::Text100 => 0,
+        Format::OpenMetrics => 1,
+    }
 }
 
 /// How often a name that is taken is marked anew.

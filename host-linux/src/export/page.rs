@@ -24,6 +24,15 @@ pub(crate) struct Ask {
     pub(crate) info: bool,
 }
 
+/// What is counted of one page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Its series.
+    pub(crate) series: usize,
+    /// Its metrics that have none because of an error.
+    pub(crate) failed: usize,
+}
+
 /// Makes the pages of one catalogue, and keeps what is the same in all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
@@ -32,7 +41,8 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Appends the page of the metrics at these places of the catalogue, which are in order and come once.
+    /// Appends the families of the metrics at these places of the catalogue, which are in order and come once. What ends
+    /// a page is left to whoever has more to say.
     pub(crate) fn render(
         &mut self,
         catalog: &Catalog,
@@ -40,7 +50,7 @@ impl Pages {
         ask: Ask,
         time: Timestamp,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Tally {
         if self.epoch != catalog.epoch() {
             *self = Self { epoch: catalog.epoch(), ..Self::default() };
         }
@@ -49,14 +59,18 @@ impl Pages {
         let families = slot.get_or_insert_with(|| Families::new(ask.naming, catalog));
         families.prepare(ask.format, catalog.metrics());
         let tail = tail(ask, time);
+        let mut tally = Tally::default();
         for &place in metrics {
             let Some(metric) = catalog.metrics().get(place) else { continue };
+            tally.failed = tally.failed.saturating_add(usize::from(metric.status.is_some()));
             let Some((family, head)) = families.of(ask.format, place) else { continue };
             if ask.info || family.kind != Kind::Info {
-                render_family(family, head, metric, catalog.series(place), ask.format, &tail, out);
+                let series = catalog.series(place);
+                let shown = render_family(family, head, metric, series, ask, &tail, out);
+                tally.series = tally.series.saturating_add(shown);
             }
         }
-        writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
+        tally
     }
 }
 
@@ -71,32 +85,36 @@ fn tail(ask: Ask, time: Timestamp) -> Vec<u8> {
     tail
 }
 
+/// Appends a family; how many series that were.
 fn render_family(
     family: &Family,
     head: &[u8],
     metric: &Metric,
     series: &[Series],
-    format: Format,
+    ask: Ask,
     tail: &[u8],
     out: &mut Vec<u8>,
-) {
+) -> usize {
     let mut shown = series.iter().filter(|series| is_shown(family, &series.value)).peekable();
     if shown.peek().is_none() {
-        return;
+        return 0;
     }
-    if family.is_strict(format) && !series.iter().all(|series| may_count(&series.value)) {
+    if family.is_strict(ask.format) && !series.iter().all(|series| may_count(&series.value)) {
         family.doubtful_head(metric, out);
     } else {
         out.extend_from_slice(head);
     }
+    let mut count = 0_usize;
     for series in shown {
+        count = count.saturating_add(1);
         out.extend_from_slice(family.sample.as_bytes());
+        let labels = series.labels.in_naming(ask.naming);
         if let Value::Text(text) = &series.value {
-            info(&series.labels, text, out);
+            info(labels, text, out);
         } else {
-            if !series.labels.is_empty() {
+            if !labels.is_empty() {
                 out.push(b'{');
-                out.extend_from_slice(series.labels.as_bytes());
+                out.extend_from_slice(labels.as_bytes());
                 out.push(b'}');
             }
             out.push(b' ');
@@ -104,6 +122,7 @@ fn render_family(
         }
         out.extend_from_slice(tail);
     }
+    count
 }
 
 /// Whether a value is one of its family's sort.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pmbridge_core::mapping::Compat;
 
-use super::web::{EXPORT, WEB_CONFIG, WEB_LISTEN_OR_NOT, WEB_MAX_CONNECTIONS, WEB_PATH};
+use super::web::{EXPORT, WEB_CONFIG, WEB_LISTEN_OR_NOT, WEB_MAX_CONNECTIONS, WEB_MAX_UNREAD, WEB_PATH};
 use super::{Format, Invocation, Options};
 use crate::listener::Link;
 
@@ -385,6 +385,7 @@ const SERVE: Command = Command {
         WEB_PATH,
         WEB_CONFIG,
         WEB_MAX_CONNECTIONS,
+        WEB_MAX_UNREAD,
         COMPAT,
         MAX_SERIES,
         MAX_NAMES,

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
+use pmbridge_core::mapping::export::Naming;
+
+use super::Invocation;
 use super::commands::{Command, DEBUG, Flag, USER, address, seconds, size};
-use super::{Invocation, Naming};
 
 const WEB_LISTEN: Flag = Flag {
     long: "web.listen-address",
@@ -57,6 +59,17 @@ pub(super) const WEB_MAX_CONNECTIONS: Flag = Flag {
     help: "Have at most N connections open of those who want pages (512); further ones are told 503.",
     set: |o, v| {
         o.limits.scrapers = size(v)?;
+        Ok(())
+    },
+};
+
+pub(super) const WEB_MAX_UNREAD: Flag = Flag {
+    long: "web.max-unread",
+    short: None,
+    takes: Some("BYTES"),
+    help: "Let pages that somebody has not read to the end yet take BYTES together (1G); beyond it further ones are 503.",
+    set: |o, v| {
+        o.limits.unread = size(v)?;
         Ok(())
     },
 };
@@ -153,7 +166,18 @@ pub(super) const EXPORT: Command = Command {
         WEB_LISTEN,
         WEB_PATH,
         WEB_CONFIG,
+        Flag {
+            long: "web.disable-exporter-metrics",
+            short: None,
+            takes: None,
+            help: "Leave the exporter's own metrics, pmbridge_export_* and process_*, out of the pages.",
+            set: |o, _| {
+                o.export.own = false;
+                Ok(())
+            },
+        },
         Flag { long: "max-connections", ..WEB_MAX_CONNECTIONS },
+        WEB_MAX_UNREAD,
         USER,
         DEBUG,
     ],

@@ -185,8 +185,5 @@ pub(super) fn refused_clients(facts: &Facts<'_>, _: &Store<Memory>) -> u64 {
 
 /// Resident bytes of the process, 0 where the kernel does not say.
 pub(super) fn resident(_: &Facts<'_>, _: &Store<Memory>) -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()));
-    pages.unwrap_or(0).saturating_mul(4096)
+    crate::process::resident_bytes()
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io;
 
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Who holds how many descriptors, and who of them does not need them now.
 #[derive(Debug)]
@@ -69,16 +68,6 @@ impl Budget {
     }
 }
 
-/// Raises the process's limit as far as it may be, and says where it is then.
-pub(super) fn raise_limit() -> usize {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((DEFAULT, DEFAULT));
-    // Programs that we start inherit it, and some close every descriptor that they could have.
-    let want = hard.min(ENOUGH);
-    let limit =
-        if want > soft && setrlimit(Resource::RLIMIT_NOFILE, want, hard).is_ok() { want } else { soft };
-    usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
 /// What scrapes may have of `limit` descriptors where `clients` may connect.
 pub(super) fn share(limit: usize, clients: usize) -> usize {
     let clients = clients.min(limit / 4);
@@ -95,10 +84,6 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
 const OWN: usize = 24;
 /// What look-ups of names have open.
 const RESOLVER: usize = 64;
-/// What a process has where the system does not say.
-const DEFAULT: u64 = 1024;
-/// More than there can be sources and clients.
-const ENOUGH: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +114,6 @@ mod tests {
         assert_eq!(share(64, 0), 32);
         assert_eq!(share(1024, 512), 680);
         assert_eq!(share(10, 512), 1);
-        assert!(raise_limit() > 0);
+        assert!(crate::process::raise_limit() > 0);
     }
 }

@@ -127,7 +127,8 @@ impl Conn {
                 self.ended = flow == Flow::Ended;
                 self.readable = flow == Flow::Done;
             }
-            // An encrypted connection has words of its own.
+            // An encrypted connection has words of its own, and may hold back some of ours.
+            let held = self.stream.unflushed();
             self.stream.flush()?;
             if let Some(by) = self.lingers {
                 return Ok(self.linger(by, turn.now));
@@ -137,6 +138,9 @@ impl Conn {
             let (sent, blocked) = self.send(turn, &mut budget)?;
             if self.exporter.is_idle() && !idle || sent > 0 {
                 self.since = turn.now;
+            }
+            if let Some(taken) = self.stream.unflushed() {
+                return Ok(self.stalled(turn.now, sent > 0 || held != Some(taken)));
             }
             if blocked {
                 return Ok(self.stalled(turn.now, sent > 0));
@@ -223,10 +227,10 @@ impl Conn {
         Ok((sent, false))
     }
 
-    /// Who takes nothing for too long, or all too little, is shown out.
+    /// Who takes nothing for too long, or all too little, is shown out. What is taken then tells of a slow reader, for the
+    /// kernel tells of room only when there is much of it; or of what had just become room, once.
     fn stalled(&mut self, now: Instant, moved: bool) -> Fate {
-        let over = |by: Option<Instant>| by.is_some_and(|by| now >= by);
-        if over(self.page_by) || (over(self.stalls) && !moved) {
+        if is_over(self.page_by, now) || (is_over(self.stalls, now) && !moved) {
             return Fate::Dropped;
         }
         if moved || self.stalls.is_none() {
@@ -254,6 +258,10 @@ impl Conn {
             (false, false) => Fate::Waits,
         }
     }
+}
+
+fn is_over(by: Option<Instant>, now: Instant) -> bool {
+    by.is_some_and(|by| now >= by)
 }
 
 /// Writes some of it: how much, or nothing where the socket takes none for now.

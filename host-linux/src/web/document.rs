@@ -29,6 +29,11 @@ impl Document {
         &self.plain
     }
 
+    /// What it takes, packed too if it was.
+    pub(super) fn bytes(&self) -> usize {
+        self.plain.len().saturating_add(self.gzip.get().map_or(0, Vec::len))
+    }
+
     /// The page packed, where that is worth it.
     pub(crate) fn gzip(&self) -> Option<&[u8]> {
         let packed = self.gzip.get_or_init(|| {

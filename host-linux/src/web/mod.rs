@@ -7,7 +7,10 @@ mod auth;
 mod config;
 mod conn;
 mod document;
+mod shelf;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -28,6 +31,7 @@ use crate::tls::Stream;
 use auth::Auth;
 use config::{Config, Watched};
 use conn::{Conn, Fate, Turn};
+use shelf::Shelf;
 use site::House;
 
 pub(crate) use document::Document;
@@ -43,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     /// Connections at once.
     pub(crate) max_connections: usize,
+    /// Bytes of pages that are out and not read to the end, but for the only one.
+    pub(crate) max_unread: usize,
     /// How long a page may take to be there.
     pub(crate) timeout: Duration,
 }
@@ -84,6 +90,8 @@ pub(crate) struct Stats {
     pub(crate) dropped: u64,
     /// Answers, by status.
     pub(crate) answers: BTreeMap<u16, u64>,
+    /// Pages that were not given, for those that are being read took all the memory they may.
+    pub(crate) pages_refused: u64,
     /// Bytes of answers.
     pub(crate) bytes: u64,
 }
@@ -100,10 +108,14 @@ pub(crate) struct Web {
     accepting: bool,
     /// When connections are taken again, where that has failed.
     accept_at: Option<Instant>,
+    /// When it may be said again that it has failed.
+    warned: Option<Instant>,
     conns: Vec<Option<Conn>>,
     free: Vec<usize>,
     /// Connections that may go on, those whose requests wait, and when which is looked at though nothing has happened.
     ready: BTreeSet<usize>,
+    /// Who is next of those.
+    next: usize,
     waiting: BTreeSet<usize>,
     alarms: BTreeSet<(Instant, usize)>,
     /// Somebody's password is verified.
@@ -137,6 +149,7 @@ impl Web {
         registry.register(&mut listener, Token(base.0.saturating_add(LISTENER)), Interest::READABLE)?;
         let auth = Auth::new(registry, Token(base.0.saturating_add(BELL)))?;
         let telemetry_path = settings.telemetry_path.clone();
+        let shelf = Shelf::new(settings.max_unread);
         Ok(Self {
             address,
             limits: Limits { answer: settings.timeout, ..Limits::DEFAULT },
@@ -146,24 +159,21 @@ impl Web {
             listener,
             accepting: true,
             accept_at: None,
+            warned: None,
             conns: Vec::new(),
             free: Vec::new(),
             ready: BTreeSet::new(),
+            next: 0,
             waiting: BTreeSet::new(),
             alarms: BTreeSet::new(),
             rung: false,
-            house: House { telemetry_path, config, auth, answers: BTreeMap::new() },
+            house: House { telemetry_path, config, auth, shelf, answers: BTreeMap::new() },
             watched,
             scratch: vec![0; SCRATCH],
             date: Date::default(),
             log: Log::plain(false),
             stats: Stats::default(),
         })
-    }
-
-    /// Where it listens, as the kernel has it.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Where the pages are, for people.
@@ -200,19 +210,22 @@ impl Web {
                 self.ready.insert(place);
             }
         }
+        if self.accepting || !self.ready.is_empty() {
+            self.look_at_config();
+        }
         self.accept(pages, now);
         if self.ready.is_empty() {
             return;
         }
-        self.look_at_config();
         self.date.set(SystemTime::now());
-        for _ in 0..ROUNDS {
-            for place in core::mem::take(&mut self.ready) {
-                self.turn(place, pages, now);
-            }
-            if self.ready.is_empty() {
-                return;
-            }
+        let until = self.stats.bytes.saturating_add(PUMPED);
+        for _ in 0..TURNS {
+            // Round and round, so that nobody is last each time.
+            let next = self.ready.range(self.next..).next().or_else(|| self.ready.first());
+            let Some(place) = next.copied().filter(|_| self.stats.bytes < until) else { return };
+            self.ready.remove(&place);
+            self.next = place.saturating_add(1);
+            self.turn(place, pages, now);
         }
     }
 
@@ -227,7 +240,8 @@ impl Web {
     /// How it has fared.
     pub(crate) fn stats(&self) -> Stats {
         let connections = self.open();
-        Stats { connections, answers: self.house.answers.clone(), ..self.stats.clone() }
+        let pages_refused = self.house.shelf.refused;
+        Stats { connections, pages_refused, answers: self.house.answers.clone(), ..self.stats.clone() }
     }
 
     fn open(&self) -> usize {
@@ -248,11 +262,14 @@ impl Web {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.accepting = false,
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // No descriptor is left, for instance: somebody else's will do.
+                    _ if self.show_out(pages, now) => {}
                     _ => {
                         // Who waits in the backlog is not announced again.
                         self.accepting = false;
                         self.accept_at = Some(now.saturating_add(PAUSE));
-                        if !self.show_out(pages, now) {
+                        if self.warned.is_none_or(|at| now >= at) {
+                            self.warned = Some(now.saturating_add(MINUTE));
                             self.log.warning(format_args!("cannot take a connection for pages: {error}"));
                         }
                     }
@@ -403,8 +420,9 @@ const BELL: usize = 1;
 const FIRST: usize = 2;
 /// What goes out with a head.
 const SCRATCH: usize = 32 << 10;
-/// Turns that a connection may have before other work.
-const ROUNDS: usize = 8;
+/// Turns that connections may have before other work, and bytes that they may send.
+const TURNS: usize = 4096;
+const PUMPED: u64 = 32 << 20;
 /// Connections that are taken before other work.
 const ACCEPTED: usize = 64;
 /// Connections beyond the most that are told so.
@@ -413,3 +431,5 @@ const TOLD: usize = 64;
 const FRESH: Duration = Duration::from_secs(2);
 /// How long no connection is taken after that has failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often the same may be said.
+const MINUTE: Duration = Duration::from_secs(60);

@@ -9,6 +9,7 @@ use pmbridge_core::time::Instant;
 
 use super::auth::{Auth, Verdict};
 use super::config::Config;
+use super::shelf::Shelf;
 use super::{Document, Pages, Reply};
 
 /// What all connections share.
@@ -16,6 +17,8 @@ pub(super) struct House {
     pub(super) telemetry_path: String,
     pub(super) config: Config,
     pub(super) auth: Auth,
+    /// Pages that are being read.
+    pub(super) shelf: Shelf,
     /// Answers, by status.
     pub(super) answers: BTreeMap<u16, u64>,
 }
@@ -119,6 +122,10 @@ impl Site for Desk<'_> {
                     }
                     Reply::Page(page) => {
                         self.guest.wait = None;
+                        if !self.house.shelf.takes(&page) {
+                            let text = "pages that are still being read take all the memory they may (--web.max-unread)";
+                            return self.line(Status::UNAVAILABLE, text, request);
+                        }
                         self.page(Status::OK, page, request)
                     }
                 }

@@ -71,7 +71,11 @@ impl Sample<'_> {
             put(b"\"");
             true
         };
-        writer::series_with(self.format, name, sent, &edit, more, put);
+        // Most labels are copied as they are.
+        let is_edited =
+            labels.source || open && sent.as_str().as_bytes().windows(2).any(|pair| pair == b"le");
+        let edit: Option<&dyn Fn(Label<'_>, Put<'_>) -> bool> = if is_edited { Some(&edit) } else { None };
+        writer::series_with(self.format, name, sent, edit, more, put);
         put(b" ");
         self.write_value(put);
         if let Ok(tail) = exposition::tail(self.view.annex(self.series)) {
@@ -124,7 +128,7 @@ impl Sample<'_> {
         let last = if is_text { all.len() } else { 1 };
         let more = all.get(skipped..last).unwrap_or_default();
         let name = (self.view.sent(self.metric), "");
-        writer::series_with(self.format, name, self.view.labels(self.series), &|_, _| false, more, put);
+        writer::series_with(self.format, name, self.view.labels(self.series), None, more, put);
         put(b" ");
         let factor = export::factor(export::Naming::Prometheus, desc.units);
         let bits = self.series.value();

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use pmbridge_core::exposition::{Line, Parser, number};
+use pmbridge_core::exposition::{Line, Parser, line, number};
+use pmbridge_core::mapping::PcpLine;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Semantics, Type, Units};
 
 use super::*;
@@ -14,12 +15,12 @@ type Row = (Metric, Vec<Series>);
 fn metric(name: &str, kind: Type, semantics: Semantics, units: Units, values: &[(&str, Value)]) -> Row {
     let pmid = Pmid::new(60, 2, 0).unwrap();
     let indom = if values.len() == 1 { InDom::NULL } else { InDom::new(60, 2).unwrap() };
-    let mut metric = Metric::new(name);
+    let mut metric = Metric::new(&name.into());
     metric.desc = Some(Desc { pmid, kind, indom, semantics, units });
     metric.oneline = format!("help \"of\" {name}").into();
     let series = values.iter().zip(0..).map(|((labels, value), inst)| Series {
         inst,
-        labels: (*labels).into(),
+        labels: std::rc::Rc::new((*labels).to_owned().into()),
         value: value.clone(),
     });
     (metric, series.collect())
@@ -34,6 +35,7 @@ fn page(catalog: &Catalog, ask: Ask) -> String {
     let all: Vec<usize> = (0..catalog.metrics().len()).collect();
     let mut out = Vec::new();
     Pages::default().render(catalog, &all, ask, TIME, &mut out);
+    writer::end(ask.format, &mut |piece| out.extend_from_slice(piece));
     String::from_utf8(out).unwrap()
 }
 
@@ -265,8 +267,8 @@ fn awkward() -> Catalog {
     for first in parts {
         for second in parts {
             for end in ends {
-                n += 1;
-                let units = units[n % units.len()];
+                n = n.wrapping_add(1);
+                let units = units[n % 5];
                 let name = format!("{first}{end}{second}");
                 let row = match n % 7 {
                     0 => metric(&name, Type::STRING, INSTANT, units, &[("", Value::Text("é\"\\\n".into()))]),
@@ -331,4 +333,40 @@ fn another_epoch_makes_names_anew() {
     pages.epoch = 0;
     pages.render(&second, &[1], ask(Naming::Pcp, Format::Text004), TIME, &mut out);
     assert!(!String::from_utf8(out).unwrap().contains("disk_read_kb"));
+}
+
+#[test]
+fn what_has_pcp_names_is_read_back_as_what_it_was() {
+    let catalog = awkward();
+    let page = page(&catalog, Ask { info: false, ..ask(Naming::Pcp, Format::Text004) });
+    let lines: Vec<Line<'_>> = page.lines().map(|text| line(text.as_bytes()).unwrap()).collect();
+    let mut at = lines.iter();
+    for (place, metric) in catalog.metrics().iter().enumerate() {
+        let desc = metric.desc.unwrap();
+        if desc.kind == Type::STRING {
+            continue;
+        }
+        let Some(Line::Comment(comment)) = at.next() else { panic!("{}", metric.name) };
+        let said = PcpLine::parse(comment).unwrap();
+        assert_eq!(said.name, &*metric.name);
+        assert_eq!((said.kind, said.semantics, said.units), (desc.kind, desc.semantics, desc.units));
+        assert_eq!((said.singular, said.factor), (desc.indom == InDom::NULL, 1.0));
+        let (Some(Line::Help { .. }), Some(Line::Type { kind, .. })) = (at.next(), at.next()) else {
+            panic!()
+        };
+        assert_eq!(*kind == "counter", desc.semantics == COUNTER);
+        for series in catalog.series(place) {
+            let Some(Line::Sample(sample)) = at.next() else { panic!("{}", metric.name) };
+            let token = sample.tail.value.as_bytes();
+            assert_eq!(sample.labels, LabelSet::stored(series.labels.in_naming(Naming::Pcp)));
+            match series.value {
+                Value::I64(value) => assert_eq!(number::signed(token), Some(value)),
+                Value::U64(value) => assert_eq!(number::unsigned(token), Some(value)),
+                Value::F32(value) => assert_eq!(sample.tail.value.parse(), Ok(value)),
+                Value::F64(value) => assert_eq!(number::parse(token), Some(value)),
+                _ => panic!("{}", metric.name),
+            }
+        }
+    }
+    assert_eq!(at.next(), None);
 }

@@ -1,8 +1,8 @@
 //! The file that says who may have pages and how: the one that Prometheus' own exporters have.
 //!
 //! What it asks for and we cannot do is an error, never passed over. The files that it names are relative to it. All are
-//! looked at again when somebody asks for a page, and read again when they are others; what cannot be used then changes
-//! nothing and is told once.
+//! looked at again when somebody asks for a page, and read again when they are others and nobody writes to them any more;
+//! what cannot be used then changes nothing and is told once.
 
 mod tls;
 mod yaml;
@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 
@@ -56,8 +57,18 @@ impl Watched {
 
     /// What the file says, if it or any that it names is another than before.
     pub(super) fn look(&mut self) -> Option<Result<Config, String>> {
-        let same = self.seen.iter().all(|(path, stamp)| *stamp == Stamp::of(path));
-        if same { None } else { Some(self.read()) }
+        let stamps: Vec<_> = self.seen.iter().map(|(path, _)| Stamp::of(path)).collect();
+        let same = self.seen.iter().zip(&stamps).all(|((_, before), now)| before == now);
+        // Half a file may be a good one that lets everybody in: who writes it has to be done.
+        if same || stamps.iter().flatten().any(Stamp::is_fresh) {
+            return None;
+        }
+        Some(self.read().and_then(|config| match fs::metadata(&self.path) {
+            Ok(meta) if meta.len() == 0 => {
+                Err(format!("{}: is empty; {{}} says that all may", self.path.display()))
+            }
+            _ => Ok(config),
+        }))
     }
 
     fn read(&mut self) -> Result<Config, String> {
@@ -80,6 +91,17 @@ impl Stamp {
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
         })
+    }
+}
+
+impl Stamp {
+    /// Whether somebody has written to it just now.
+    fn is_fresh(&self) -> bool {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let (seconds, nanos) = self.changed;
+        let then = seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000);
+        (0..SETTLED).contains(&now.saturating_sub(then))
     }
 }
 
@@ -175,6 +197,9 @@ fn users(node: &Node) -> Result<Users, Error> {
     Ok(users)
 }
 
+/// How long nobody has written to a file that is whole, in milliseconds.
+const SETTLED: i64 = 300;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,12 +268,18 @@ mod tests {
         fs::write(&file, "").unwrap();
         let (mut watched, config) = Watched::open(&file).unwrap();
         assert!(config.users.is_empty() && watched.look().is_none());
+        let settle = || std::thread::sleep(core::time::Duration::from_millis(SETTLED.unsigned_abs()));
         fs::write(&file, format!("basic_auth_users: {{a: {HASH}}}")).unwrap();
+        assert!(watched.look().is_none(), "somebody may still be writing");
+        settle();
         assert_eq!(watched.look().unwrap().unwrap().users.len(), 1);
         assert!(watched.look().is_none());
-        fs::write(&file, "nonsense").unwrap();
-        assert!(watched.look().unwrap().unwrap_err().contains("web.yml: line 1: "));
-        assert!(watched.look().is_none(), "told once");
+        for (text, want) in [("nonsense", "web.yml: line 1: "), ("", "web.yml: is empty")] {
+            fs::write(&file, text).unwrap();
+            settle();
+            assert!(watched.look().unwrap().unwrap_err().contains(want));
+            assert!(watched.look().is_none(), "told once");
+        }
         fs::remove_file(&file).unwrap();
         assert!(watched.look().unwrap().is_err());
         fs::remove_dir_all(&dir).unwrap();

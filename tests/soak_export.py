@@ -1,0 +1,263 @@
+"""The soak behind tests/soak-export: a Prometheus of four jobs, an exporter, a pmcd in trouble.
+
+Each minute one agent crashes and comes again, another is taken out of pmcd's configuration and put in again, and pmcd itself
+is killed and started. Scrapes may fail from its end until it is there again, and at no other time.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import peers
+
+sys.path.insert(0, os.path.join(peers.HERE, "tests/export"))
+import judge
+
+AGENTS = ["pmcd", "linux", "proc", "sample", "mmv", "awkward"]
+JOBS = {
+    "pcp": {"naming": ["pcp"]},
+    "prometheus": {"naming": ["prometheus"]},
+    "info": {"info": ["true"]},
+    "proc": {"names": ["proc,kernel,hinv,mem"]},
+}
+# What each scrape has, whatever the agents do. The sample agent is left alone: started again under clients that pmcd has
+# already, it crashes of itself, and pmcd 6.0 that starts two dead agents at once loses a third.
+ALWAYS = ["hinv_ncpu", "kernel_all_load", "mem_physmem", "kernel_all_uptime"]
+GRACE = 3.0  # seconds after pmcd is there again, for the scrape that had begun before and the agents' start
+# Prometheus' own counters of samples that it had to drop.
+DROPPED = ["duplicate_timestamp", "out_of_order", "out_of_bounds"]
+
+
+class Prometheus:
+    """A Prometheus of our own, scraping these jobs each second."""
+
+    def __init__(self, dir, authority):
+        self.port = peers.free_port()
+        jobs = [
+            {"job_name": job, "params": params, "static_configs": [{"targets": [authority]}]} for job, params in JOBS.items()
+        ]
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+        with open(os.path.join(dir, "prometheus.yml"), "w") as file:
+            json.dump(config, file)  # JSON is YAML
+        command = ["prometheus", "--config.file=%s/prometheus.yml" % dir, "--storage.tsdb.path=%s/tsdb" % dir]
+        command += ["--web.listen-address=127.0.0.1:%d" % self.port, "--query.lookback-delta=5s", "--query.max-samples=500000000"]
+        with open(os.path.join(dir, "prometheus.log"), "wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        peers.wait_for("Prometheus", self.is_ready)
+
+    def is_ready(self):
+        try:
+            return self.text("/-/ready")
+        except OSError:
+            return None
+
+    def text(self, path):
+        with urllib.request.urlopen("http://127.0.0.1:%d%s" % (self.port, path), timeout=120) as answer:
+            return answer.read().decode()
+
+    def query(self, query, at):
+        path = "/api/v1/query?" + urllib.parse.urlencode({"query": query, "time": "%.3f" % at})
+        return json.loads(self.text(path))["data"]["result"]
+
+    def dropped(self):
+        """Samples that it dropped, by why."""
+        found = {}
+        for line in self.text("/metrics").splitlines():
+            name = line.split(" ")[0]
+            if name.startswith("prometheus_target_scrapes_") and any(why in name for why in DROPPED + ["exceeded"]):
+                found[name] = float(line.split(" ")[1])
+        return found
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+class Samples(threading.Thread):
+    """What the exporter uses."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.rows = pid, []
+
+    def run(self):
+        while True:
+            try:
+                self.rows.append((time.time(),) + peers.usage(self.pid))
+            except OSError:
+                return
+            time.sleep(1)
+
+
+def sleep_until(at):
+    time.sleep(max(0, at - time.time()))
+
+
+def minute(site, begun, length, away):
+    """One round of trouble in this many seconds; puts down when pmcd was away."""
+    at = lambda part: sleep_until(begun + part * length)
+    at(0.2)
+    os.kill(site.agent("awkward"), signal.SIGKILL)
+    at(0.3)
+    site.hangup()
+    at(0.4)
+    site.configure([agent for agent in AGENTS if agent != "proc"])
+    site.hangup()
+    at(0.5)
+    site.configure(AGENTS)
+    site.hangup()
+    at(0.6)
+    gone = time.time()
+    site.kill()
+    time.sleep(3)
+    site.start()
+    away.append((gone, time.time() + GRACE))
+    at(1)
+
+
+def judge_scrapes(prometheus, job, begun, ended, away, faults):
+    """Failed scrapes and lost samples of a job; gives what to print."""
+    window = "[%ds]" % (ended - begun)
+    ups = prometheus.query('up{job="%s"}%s' % (job, window), ended)[0]["values"]
+    is_away = lambda at: any(since - 1 <= at <= until for since, until in away)
+    failed = [at for at, value in ups if value == "0"]
+    wrong = [at for at in failed if not is_away(at)]
+    if wrong:
+        faults.append("%s: %d scrapes failed, after %s s" % (job, len(wrong), ["%.1f" % (at - begun) for at in wrong[:10]]))
+    good = {at for at, value in ups if value == "1"}
+    lost, double = [], 0
+    for name in ALWAYS:
+        series = prometheus.query('{job="%s",__name__=~"%s.*",__name__!~".*_created"}%s' % (job, name, window), ended)
+        if not series:
+            faults.append("%s: has no %s" % (job, name))
+        names = {one["metric"]["__name__"] for one in series}
+        for metric in names:
+            each = [one for one in series if one["metric"]["__name__"] == metric]
+            times = [at for one in each for at, _ in one["values"]]
+            per_scrape = {}
+            for at in times:
+                per_scrape[at] = per_scrape.get(at, 0) + 1
+            usual = max(per_scrape.values())
+            lost += [(at, name) for at in good if per_scrape.get(at, 0) < usual and not is_away(at)]
+            double += len(times) - sum(len({at for at, _ in one["values"]}) for one in each)
+    gaps = [b - a for (a, _), (b, _) in zip(ups, ups[1:]) if b - a > 1.9]
+    if lost or double:
+        when = sorted({"%s %.1f" % (name, at - begun) for at, name in lost})
+        faults.append("%s: %d samples lost, %d twice: %s" % (job, len(lost), double, when[:20]))
+    return "%-12s %8d %8d %8d %8d %8d %10d" % (job, len(ups), len(failed), len(wrong), len(lost), double, len(gaps))
+
+
+def judge_values(site, prometheus, faults):
+    """What Prometheus has last is what libpcp gives, where that stands still."""
+    collector = judge.Collector("127.0.0.1:%d" % site.port)
+    before = collector.fetch()
+    time.sleep(2.5)
+    at = time.time()
+    stored = {}
+    for one in prometheus.query('{job="pcp"}', at):
+        metric = one["metric"]
+        stored.setdefault(metric["__name__"], {})[metric.get("instid", "")] = one["value"][1]
+    after = collector.fetch()
+    names = {}
+    for name in before:
+        names[name.replace(".", "_")] = names.get(name.replace(".", "_"), 0) + 1
+    compared = wrong = 0
+    for name, values in before.items():
+        flat, desc = name.replace(".", "_"), collector.descs[name]
+        if repr(values) != repr(after.get(name)) or names[flat] > 1 or desc.type == collector.c.PM_TYPE_STRING:
+            continue
+        if judge.TOUCHED.match(name):
+            continue
+        found = stored.get(flat) or stored.get(flat + "_total") or {}
+        singular = desc.indom == collector.c.PM_INDOM_NULL
+        for inst, value in values.items():
+            if not singular and inst not in collector.instances(desc.indom):
+                continue
+            text = found.get("" if singular else str(inst))
+            if text is None and name.startswith("awkward.still.counter."):
+                continue  # a counter that OpenMetrics does not allow
+            compared += 1
+            have = float(text) if text is not None else None
+            if desc.type == collector.c.PM_TYPE_FLOAT and have is not None and have == have and abs(have) != float("inf"):
+                is_same = judge.same_number(desc.type, collector.c, text, value)
+            else:
+                is_same = have == float(value) or have is not None and have != have and value != value
+            if not is_same:
+                wrong += 1
+                if wrong < 10:
+                    faults.append("%s[%s] is %r and Prometheus has %s" % (name, inst, value, text))
+    if wrong or compared < 1000:
+        faults.append("%d values compared, %d wrong" % (compared, wrong))
+    return "%d values compared with libpcp's, %d wrong" % (compared, wrong)
+
+
+def judge_memory(rows, faults):
+    """Memory and descriptors in the second half against those of the first quarter's end."""
+    early, late = rows[len(rows) // 4: len(rows) // 2], rows[len(rows) * 3 // 4:]
+    rss = [max(row[1] for row in part) / 2**20 for part in (early, late)]
+    fds = [max(row[2] for row in part) for part in (early, late)]
+    if rss[1] > rss[0] * 1.2 + 4:
+        faults.append("memory grows: %.1f MB, then %.1f MB" % tuple(rss))
+    if fds[1] > fds[0] + 4:
+        faults.append("descriptors leak: %d, then %d" % tuple(fds))
+    return "RSS %.1f MB in the second quarter, %.1f MB in the last; descriptors %d and %d" % (*rss, *fds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", nargs="?", type=float, default=600.0)
+    parser.add_argument("--pmbridge", required=True)
+    parser.add_argument("--keep", action="store_true")
+    asked = parser.parse_args()
+    faults, away = [], []
+    site = peers.Site(AGENTS)
+    export = prometheus = None
+    try:
+        site.start()
+        peers.wait_for("the awkward agent", lambda: site.pminfo("awkward"))
+        export = peers.Export(asked.pmbridge, site.port, site.path("export.log"))
+        urllib.request.urlopen(export.url, timeout=60).read()
+        samples = Samples(export.process.pid)
+        prometheus = Prometheus(site.dir, export.url.split("/")[2])
+        samples.start()
+        begun = time.time()
+        rounds = max(1, round(asked.seconds / 60))
+        for i in range(rounds):
+            minute(site, begun + i * asked.seconds / rounds, asked.seconds / rounds, away)
+        ended = time.time()
+        values = judge_values(site, prometheus, faults)
+        print("%-12s %8s %8s %8s %8s %8s %10s" % ("job", "scrapes", "failed", "wrongly", "lost", "double", "late"))
+        for job in JOBS:
+            print(judge_scrapes(prometheus, job, begun + 1, ended, away, faults))
+        print(values)
+        dropped = {name: number for name, number in prometheus.dropped().items() if number}
+        if dropped:
+            faults.append("Prometheus dropped samples: %s" % dropped)
+        print(judge_memory(samples.rows, faults))
+        if export.process.poll() is not None:
+            faults.append("pmbridge export has ended: %s" % export.said()[-2000:])
+        print("%d lines logged" % len(export.said().splitlines()))
+    finally:
+        for one in (prometheus, export):
+            if one:
+                one.stop()
+        site.kill()
+    for fault in faults:
+        print("FAULT " + fault)
+    print("tests/soak-export: %.0f s, %d restarts of pmcd, %s" % (ended - begun, len(away), "FAILED" if faults else "passed"))
+    if faults or asked.keep:
+        print("kept %s" % site.dir)
+    else:
+        shutil.rmtree(site.dir)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
