@@ -479,9 +479,12 @@ fn is_in_order(text: &str) {
             Line::Sample(sample) => {
                 assert!(sample.name.starts_with(&family), "{} of {family}", sample.name);
                 let mut set = labels(sample.labels);
-                let le = set.remove("le");
-                set.remove("quantile");
-                set.remove(&family);
+                let le = if kind.ends_with("histogram") { set.remove("le") } else { None };
+                match kind.as_str() {
+                    "summary" => set.remove("quantile"),
+                    "stateset" => set.remove(&family),
+                    _ => None,
+                };
                 if kind != "info" && group.as_ref() != Some(&set) {
                     assert!(groups.insert(set.clone()), "{set:?} of {family} in two places in\n{text}");
                     group = Some(set);
@@ -531,6 +534,90 @@ fn what_comes_back_comes_back_the_same_again() {
             let (again, once) = (sorted(&again), sorted(&once));
             let differ: Vec<_> = again.symmetric_difference(&once).collect();
             assert!(differ.is_empty(), "{differ:?} {format:?} of\n{text}");
+        }
+    }
+}
+
+/// Lines whose families, types and samples are at odds with each other.
+fn quarrel(dice: &mut Dice) -> String {
+    let names =
+        ["x", "x_total", "x_created", "x_count", "x_sum", "x_bucket", "x_info", "x_total_total", "x_gsum"];
+    let mut pick = |from: &[&str]| from[usize::try_from(dice.roll(from.len() as u64)).unwrap()].to_owned();
+    let mut text = String::new();
+    for _ in 0..4 {
+        if pick(&["", "type"]) == "type" {
+            writeln!(text, "# TYPE {} {}", pick(&names), pick(&KINDS)).unwrap();
+        }
+        for _ in 0..2 {
+            let labels =
+                pick(&["", "{a=\"1\"}", "{le=\"1.0\"}", "{le=\"+Inf\"}", "{quantile=\"0.5\"}", "{x=\"s\"}"]);
+            writeln!(text, "{}{labels} {}", pick(&names), pick(&["0", "1", "2"])).unwrap();
+        }
+    }
+    text
+}
+
+/// The names that a family has for itself, as prometheus_client has it.
+fn reserved(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "counter" => &["", "_total", "_created"],
+        "summary" => &["", "_count", "_sum", "_created"],
+        "histogram" => &["", "_count", "_sum", "_bucket", "_created"],
+        "gaugehistogram" => &["", "_gcount", "_gsum", "_bucket"],
+        "info" => &["", "_info"],
+        _ => &[""],
+    }
+}
+
+#[test]
+fn no_quarrel_of_names_makes_a_page_illegal_or_loses_a_sample() {
+    for seed in 1..=600 {
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let (mut store, ids) = store(&["s", "t"]);
+        let texts = [quarrel(&mut dice), quarrel(&mut dice)];
+        for (id, text) in ids.iter().zip(&texts) {
+            scrape(&mut store, *id, text);
+        }
+        for format in Format::ALL {
+            let page = page(&store, format);
+            let what = format!("{format:?} of seed {seed}\n{}--\n{}--\n{page}", texts[0], texts[1]);
+            let mut all = BTreeSet::new();
+            for (text, source) in texts.iter().zip(["s", "t"]) {
+                for line in text.lines().filter(|line| !line.starts_with('#')) {
+                    let (series, _) = line.rsplit_once(' ').unwrap();
+                    all.insert(match series.strip_suffix('}') {
+                        Some(labels) => format!("{labels},source=\"{source}\"}}"),
+                        None => format!("{series}{{source=\"{source}\"}}"),
+                    });
+                }
+            }
+            let series = |line: &str| line.rsplit_once(' ').unwrap().0.to_owned();
+            let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).map(series).collect();
+            assert_eq!(lines.iter().cloned().collect::<BTreeSet<_>>(), all, "{what}");
+            assert_eq!(lines.len(), all.len(), "{what}");
+            let (mut seen, mut names) = (BTreeSet::new(), Vec::new());
+            for line in page.lines() {
+                if let Some(head) = line.strip_prefix("# TYPE ") {
+                    let (name, kind) = head.split_once(' ').unwrap();
+                    let open = format == Format::OpenMetrics;
+                    let ends = if open { reserved(kind) } else { &[""][..] };
+                    assert!(ends.iter().all(|end| seen.insert(format!("{name}{end}"))), "{name} in {what}");
+                    names = match (kind, open) {
+                        ("counter", true) => vec![format!("{name}_total"), format!("{name}_created")],
+                        ("info", true) => vec![format!("{name}_info")],
+                        ("histogram", _) | ("gaugehistogram", _) | ("summary", _) => {
+                            reserved(kind).iter().map(|end| format!("{name}{end}")).collect()
+                        }
+                        _ => vec![name.to_owned()],
+                    };
+                } else if !line.starts_with('#') {
+                    let name = line.split(['{', ' ']).next().unwrap();
+                    assert!(names.iter().any(|other| other == name), "{name} in {what}");
+                }
+            }
+            if format == Format::OpenMetrics {
+                is_in_order(&page);
+            }
         }
     }
 }

@@ -103,9 +103,7 @@ impl Host {
     /// A host with no source and no peer yet.
     pub(crate) fn new(options: Options, log: Log) -> io::Result<Self> {
         let limit = process::raise_limit();
-        let scrapers = if options.web.is_some() { options.limits.scrapers } else { 0 };
-        let connections = budget::share(limit, options.limits.clients.saturating_add(scrapers))
-            .min(options.limits.connections);
+        let connections = budget::share(limit, most_askers(&options)).min(options.limits.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::of_end(poll.registry(), SIGNALS)?;
@@ -338,6 +336,12 @@ impl Host {
     fn now(&self) -> Instant {
         Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// How many may ask at once, in either protocol.
+fn most_askers(options: &Options) -> usize {
+    let scrapers = options.web.map_or(0, |_| options.limits.scrapers);
+    options.limits.clients.saturating_add(scrapers)
 }
 
 fn wall() -> Timestamp {

@@ -182,7 +182,7 @@ impl Ledger<'_> {
             if row.is_alike(&next) && clash == 0 {
                 return;
             }
-            self.clash(slot, other, &row, &next);
+            self.clash(slot, other, &row);
         } else {
             if let Some(row) = self.metric(slot) {
                 row.kin = slot;
@@ -196,20 +196,20 @@ impl Ledger<'_> {
     /// Looks for families that have names which this one has too.
     fn find_clashes(&mut self, slot: Slot, row: &Metric) {
         for reserved in row.reserved() {
-            while let Some((other, theirs)) = self.clashing(slot, row, *reserved) {
-                self.clash(slot, other, row, &theirs);
+            while let Some(other) = self.clashing(slot, row, *reserved) {
+                self.clash(slot, other, row);
             }
         }
     }
 
     /// A metric outside of the ring whose family has a name that is this family's with that suffix.
-    fn clashing(&self, slot: Slot, row: &Metric, reserved: Part) -> Option<(Slot, Metric)> {
+    fn clashing(&self, slot: Slot, row: &Metric, reserved: Part) -> Option<Slot> {
         let name = self.family_name(row);
         let all = Part::SUFFIXED.into_iter().chain([Part::Whole]).filter(|part| *part != reserved);
         all.filter_map(|part| Some((part, self.of_name(name, reserved, part)?))).find_map(|(part, other)| {
-            let theirs = *self.row(other)?;
+            let theirs = self.row(other)?;
             let clashes = theirs.reserved().contains(&part) || theirs.is(Metric::CLASH);
-            (clashes && !self.is_in_ring(slot, other)).then_some((other, theirs))
+            (clashes && !self.is_in_ring(slot, other)).then_some(other)
         })
     }
 
@@ -231,7 +231,7 @@ impl Ledger<'_> {
     }
 
     /// Makes one ring of two, whose families are in each other's way.
-    fn clash(&mut self, ours: Slot, theirs: Slot, our: &Metric, their: &Metric) {
+    fn clash(&mut self, ours: Slot, theirs: Slot, our: &Metric) {
         if !self.is_in_ring(ours, theirs) {
             self.each_kin(theirs, &mut |row| row.flags &= !Metric::LEADS);
             let (Some(next), Some(other)) = (self.row(ours).map(|m| m.kin), self.row(theirs).map(|m| m.kin))
@@ -245,11 +245,24 @@ impl Ledger<'_> {
                 row.kin = next;
             }
         }
-        let hard = self.share_name(our, their);
-        let flags = Metric::CLASH | if hard { Metric::HARD_CLASH } else { 0 };
-        let mut all = flags;
+        let mut all = Metric::CLASH;
         self.each_kin(ours, &mut |row| all |= row.flags & Metric::HARD_CLASH);
+        if self.is_any_in_way(ours, our) {
+            all |= Metric::HARD_CLASH;
+        }
         self.each_kin(ours, &mut |row| row.flags |= all);
+    }
+
+    /// Whether a metric's family is in the way of any of its kin, in text.
+    fn is_any_in_way(&self, slot: Slot, row: &Metric) -> bool {
+        let mut at = self.row(slot).map_or(Slot::NONE, |row| row.kin);
+        while let Some(other) = self.row(at).filter(|_| at != slot) {
+            if self.share_name(row, other) {
+                return true;
+            }
+            at = other.kin;
+        }
+        false
     }
 
     /// Whether two families are in each other's way in text: they have a name in common, and are not one family there.
