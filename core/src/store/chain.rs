@@ -173,7 +173,8 @@ impl Ledger<'_> {
         let metric = self.metric_at(series)?;
         let (name, seed) = (self.family_name(metric), self.book.seed);
         let own = own_label(metric, name);
-        let labels = series.labels(self.parts.text).iter().filter(|label| Some(label.name.raw()) != own);
+        let labels =
+            series.labels(self.parts.text).iter().filter(|label| Some(label.name.raw().as_bytes()) != own);
         // Whatever order they are in.
         let sum = labels.fold(0u64, |sum, label| {
             let name = index::hash(seed, label.name.raw().as_bytes());
@@ -409,10 +410,10 @@ fn write_tail(tail: &Tail<'_>, put: Put<'_>) {
 }
 
 /// The label that tells samples of one group apart, where these have one.
-fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
+fn own_label<'a>(metric: &Metric, family: &'a [u8]) -> Option<&'a [u8]> {
     match (metric.family(), metric.part()) {
-        (Family::Histogram | Family::GaugeHistogram, Part::Bucket) => Some("le"),
-        (Family::Summary, Part::Whole) => Some("quantile"),
+        (Family::Histogram | Family::GaugeHistogram, Part::Bucket) => Some(b"le"),
+        (Family::Summary, Part::Whole) => Some(b"quantile"),
         (Family::StateSet, _) => Some(family),
         _ => None,
     }
@@ -441,14 +442,15 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
 impl View<'_> {
     /// Whether two series of one family are of one group, which a page has side by side.
     pub(crate) fn is_same_group(&self, a: &Series, b: &Series) -> bool {
-        let own =
-            |series: &Series| own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?));
+        let own = |series: &Series| {
+            own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?).as_bytes())
+        };
         same_labels((self.labels(a), own(a)), (self.labels(b), own(b)))
     }
 }
 
 /// Whether two label sets are the same, each without its own label.
-fn same_labels(ours: (LabelSet<'_>, Option<&str>), theirs: (LabelSet<'_>, Option<&str>)) -> bool {
+fn same_labels(ours: (LabelSet<'_>, Option<&[u8]>), theirs: (LabelSet<'_>, Option<&[u8]>)) -> bool {
     // Mostly they are spelled alike.
     let (mut a, mut b) = (others(ours), others(theirs));
     loop {
@@ -468,6 +470,6 @@ fn means(a: Label<'_>, b: Label<'_>) -> bool {
     a.value == b.value || a.value.pieces().flat_map(str::bytes).eq(b.value.pieces().flat_map(str::bytes))
 }
 
-fn others<'a>((labels, own): (LabelSet<'a>, Option<&str>)) -> impl Iterator<Item = Label<'a>> {
-    labels.iter().filter(move |label| own.is_none_or(|own| label.name.raw() != own))
+fn others<'a>((labels, own): (LabelSet<'a>, Option<&[u8]>)) -> impl Iterator<Item = Label<'a>> {
+    labels.iter().filter(move |label| own.is_none_or(|own| label.name.raw().as_bytes() != own))
 }

@@ -87,17 +87,17 @@ impl Metric {
 
 impl Ledger<'_> {
     /// The name of a metric's family: that of its samples without what makes them a part.
-    pub(crate) fn family_name(&self, metric: &Metric) -> &str {
-        let sent = self.sent(metric);
-        sent.strip_suffix(metric.part().suffix()).unwrap_or(sent)
+    pub(crate) fn family_name(&self, metric: &Metric) -> &[u8] {
+        let sent = self.sent_bytes(metric);
+        sent.strip_suffix(metric.part().suffix().as_bytes()).unwrap_or(sent)
     }
 
-    pub(crate) fn family_hash(&self, name: &str) -> u32 {
-        index::hash(self.book.seed ^ FAMILY, name.as_bytes())
+    pub(crate) fn family_hash(&self, name: &[u8]) -> u32 {
+        index::hash(self.book.seed ^ FAMILY, name)
     }
 
     /// The metric that was entered for the family of this name.
-    fn entered(&self, name: &str) -> Option<Slot> {
+    fn entered(&self, name: &[u8]) -> Option<Slot> {
         index::find(self.parts.index, Key::Family, self.family_hash(name), |slot| {
             self.row(slot).is_some_and(|m| m.is(Metric::ENTERED) && self.family_name(m) == name)
         })
@@ -145,12 +145,12 @@ impl Ledger<'_> {
     fn known(&self, source: Slot, sent: &str) -> Option<(Family, Part)> {
         let all = Part::SUFFIXED.into_iter().chain([Part::Whole]);
         all.filter_map(|part| Some((part, sent.strip_suffix(part.suffix())?))).find_map(|(part, base)| {
-            let first = self.entered(base)?;
+            let first = self.entered(base.as_bytes())?;
             let mut at = first;
             loop {
                 let row = self.row(at)?;
                 let has_part = row.family().parts().contains(&part) && !row.is_bare();
-                if row.source == source && has_part && self.family_name(row) == base {
+                if row.source == source && has_part && self.family_name(row) == base.as_bytes() {
                     return Some((row.family(), part));
                 }
                 at = row.kin;
@@ -214,16 +214,16 @@ impl Ledger<'_> {
     }
 
     /// The metric entered for the family whose name with `part` is `name` with `reserved`.
-    fn of_name(&self, name: &str, reserved: Part, part: Part) -> Option<Slot> {
+    fn of_name(&self, name: &[u8], reserved: Part, part: Part) -> Option<Slot> {
         if reserved == Part::Whole {
-            return self.entered(name.strip_suffix(part.suffix())?);
+            return self.entered(name.strip_suffix(part.suffix().as_bytes())?);
         }
         if part != Part::Whole {
             // No suffix ends another.
             return None;
         }
-        let end = reserved.suffix();
-        let hash = index::hash_of_two(self.book.seed ^ FAMILY, name.as_bytes(), end.as_bytes());
+        let end = reserved.suffix().as_bytes();
+        let hash = index::hash_of_two(self.book.seed ^ FAMILY, name, end);
         index::find(self.parts.index, Key::Family, hash, |slot| {
             self.row(slot)
                 .is_some_and(|m| m.is(Metric::ENTERED) && self.family_name(m).strip_suffix(end) == Some(name))
@@ -269,7 +269,10 @@ impl Ledger<'_> {
     fn share_name(&self, our: &Metric, their: &Metric) -> bool {
         let (ours, theirs) = (self.family_name(our), self.family_name(their));
         let is_same = |a: &Part, b: &Part| {
-            ours.bytes().chain(a.suffix().bytes()).eq(theirs.bytes().chain(b.suffix().bytes()))
+            ours.iter()
+                .copied()
+                .chain(a.suffix().bytes())
+                .eq(theirs.iter().copied().chain(b.suffix().bytes()))
         };
         if is_same(&our.text_part(), &their.text_part()) && our.text_type() == their.text_type() {
             return false;
@@ -306,7 +309,7 @@ impl Ledger<'_> {
         let row = self.row(slot)?;
         let (name, end) = (self.family_name(row), part.suffix());
         let seed = self.book.seed ^ u64::from(row.source.bits());
-        let hash = index::hash_of_two(seed, name.as_bytes(), end.as_bytes());
+        let hash = index::hash_of_two(seed, name, end.as_bytes());
         index::find(self.parts.index, Key::Sent, hash, |slot| {
             self.row(slot).is_some_and(|other| {
                 let is_kin = other.source == row.source && other.is_alike(row) && other.part() == part;

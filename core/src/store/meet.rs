@@ -390,10 +390,15 @@ impl Ledger<'_> {
 
     /// The name that the samples of a metric have.
     pub(crate) fn sent(&self, metric: &Metric) -> &str {
+        core::str::from_utf8(self.sent_bytes(metric)).unwrap_or_default()
+    }
+
+    /// The bytes of that name.
+    pub(crate) fn sent_bytes(&self, metric: &Metric) -> &[u8] {
         if metric.sent.len > 0 {
-            return metric.sent.str_of(self.parts.text);
+            return metric.sent.of(self.parts.text);
         }
-        metric.name.str_of(self.parts.text).get(self.above(metric.source)..).unwrap_or_default()
+        metric.name.of(self.parts.text).get(self.above(metric.source)..).unwrap_or_default()
     }
 
     /// How long root and source are in a name.
