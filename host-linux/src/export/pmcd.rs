@@ -475,3 +475,6 @@ const MAX_TX: usize = 1 << 20;
 const MIN_ROOM: usize = 16 << 10;
 /// A million values of two words with their blocks are a tenth of it.
 const MAX_ANSWER: u32 = 256 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ struct Metric {
 
 /// A pmcd as a test wants it.
 #[derive(Default)]
-struct Server {
+pub(super) struct Server {
     metrics: BTreeMap<&'static str, Metric>,
     instances: BTreeMap<u32, Vec<(i32, &'static str)>>,
     /// JSON by level, whose, and instance.
@@ -37,7 +37,7 @@ struct Server {
     /// Domains whose agent is not there: no descriptors.
     absent: Vec<u16>,
     /// What was asked since a test looked last.
-    asked: Vec<Kind>,
+    pub(super) asked: Vec<Kind>,
 }
 
 fn pdu(emit: impl Fn(&mut Writer<'_>)) -> Vec<u8> {
@@ -81,7 +81,7 @@ impl Server {
         found.map(|(_, status)| refusal(*status))
     }
 
-    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
+    pub(super) fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let (header, body, _) = split(request).unwrap().unwrap();
         self.asked.push(header.kind);
         match header.kind {
@@ -314,7 +314,7 @@ const fn id(domain: u16, item: u16) -> Pmid {
 const DISKS: InDom = InDom::new(60, 1).unwrap();
 
 /// Two disks, a singular metric, one of another agent, and a name that is another's.
-fn server() -> Server {
+pub(super) fn server() -> Server {
     let mut server = Server::default();
     server.metric("disk.read", id(60, 1), DISKS, &[(0, 10), (1, 11)]);
     server.metric("disk.write", id(60, 2), DISKS, &[(0, 20), (1, 21)]);
