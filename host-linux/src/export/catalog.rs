@@ -209,6 +209,9 @@ impl Catalog {
         let Some(pmid) = pmid else { return };
         let owner = *self.owners.entry(pmid).or_insert(place);
         metric.alias = if owner == place { None } else { Some(owner) };
+        if metric.alias.is_some() {
+            metric.series = Vec::new();
+        }
     }
 
     /// The metric is this, or that is not known.
@@ -332,20 +335,22 @@ impl Catalog {
         let had_any = !old.is_empty();
         let mut seen = HashSet::with_capacity(values.len());
         metric.series.reserve_exact(values.len());
-        let mut is_unlabelled = false;
+        let (mut is_unlabelled, mut is_new) = (false, false);
         for word in values {
             if !seen.insert(word.inst) || (desc.indom == InDom::NULL && seen.len() > 1) {
                 continue;
             }
             let mut series = old.remove(&word.inst).unwrap_or_else(|| {
                 let labels = self.labels.text(group, word.inst);
-                is_unlabelled |= labels.is_none();
+                (is_unlabelled, is_new) = (is_unlabelled || labels.is_none(), true);
                 Series { inst: word.inst, labels: labels.unwrap_or_default(), value: Value::None }
             });
             put(&mut series.value, desc.kind, word, is_in_situ, results);
             metric.series.push(series);
         }
-        if desc.indom != InDom::NULL && (is_unlabelled || had_any || !self.labels.knows_members(desc.indom)) {
+        // Whoever came or went may have given its number to another; those that just stand in another order have not.
+        let is_other = had_any && (is_new || !old.is_empty());
+        if desc.indom != InDom::NULL && (is_unlabelled || is_other) {
             self.dirty.insert(desc.indom);
         }
         if is_unlabelled {

@@ -122,13 +122,30 @@ pub(super) struct Gathered {
 /// When to ask again for what pmcd could not say.
 #[derive(Debug, Clone, Copy)]
 struct Retry {
-    at: Instant,
+    /// For all names, which is much.
+    names: Instant,
+    /// For numbers and descriptors that are lacking, which is little.
+    descs: Instant,
     after: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { at: Instant::START, after: FIRST_RETRY }
+        Self { names: Instant::START, descs: Instant::START, after: FIRST_RETRY }
+    }
+}
+
+impl Retry {
+    /// It was in vain: when the next time is.
+    fn put_off(&mut self, now: Instant, is_partial: bool) {
+        let (cheap, dear) = (self.after.min(OFTEN), if is_partial { SELDOM } else { SELDOMEST });
+        if now >= self.descs {
+            self.descs = now.saturating_add(cheap);
+        }
+        if now >= self.names {
+            self.names = now.saturating_add(self.after);
+            self.after = self.after.saturating_add(self.after).min(dear);
+        }
     }
 }
 
@@ -234,7 +251,7 @@ impl Gather {
 
     fn ask_names(&mut self) -> Stage {
         let Some(wanted) = &mut self.wanted else { return Stage::Done };
-        let is_due = self.now >= wanted.retry.at;
+        let is_due = self.now >= wanted.retry.names;
         let is_lacking = wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking);
         self.doubt.names |= is_due && (self.is_partial || !wanted.unknown.is_empty());
         self.doubt.labels |= is_due && self.is_vague;
@@ -254,7 +271,7 @@ impl Gather {
             self.queue.push_back(Job::Traverse(String::new()));
             let stats = self.catalog.stats_mut();
             stats.names = stats.names.saturating_add(1);
-        } else if wanted.plan.is_some() && !(is_lacking && is_due) {
+        } else if wanted.plan.is_some() && !(is_lacking && self.now >= wanted.retry.descs) {
             return Stage::Details;
         }
         Stage::Names
@@ -405,10 +422,8 @@ impl Gather {
         let is_short = wanted.plan.as_ref().is_some_and(|plan| plan.is_lacking) || !wanted.unknown.is_empty();
         if !(is_short || self.is_partial || self.is_vague) {
             wanted.retry = Retry::default();
-        } else if self.now >= wanted.retry.at {
-            wanted.retry.at = self.now.saturating_add(wanted.retry.after);
-            let twice = wanted.retry.after.saturating_add(wanted.retry.after);
-            wanted.retry.after = twice.min(LAST_RETRY);
+        } else {
+            wanted.retry.put_off(self.now, self.is_partial);
         }
         Stage::Done
     }
@@ -663,9 +678,12 @@ fn wall_clock() -> Timestamp {
     Timestamp { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
 }
 
-/// How soon, and at last how seldom, pmcd is asked again for what it could not say.
+/// How soon pmcd is asked again for what it could not say, and at last how seldom: for descriptors, for the names of an
+/// agent that is not ready, and for names that nobody has.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const OFTEN: Duration = Duration::from_secs(5);
+const SELDOM: Duration = Duration::from_secs(10);
+const SELDOMEST: Duration = Duration::from_secs(60);
 /// The selections whose metrics are remembered.
 const MOST_RECENT: usize = 32;
 /// Descriptors that are asked for at once: an answer has its deadline.

@@ -92,11 +92,6 @@ impl Labels {
         }
     }
 
-    /// Whether the instances of a domain were read.
-    pub(super) fn knows_members(&self, indom: InDom) -> bool {
-        self.members.contains_key(&indom)
-    }
-
     /// The group of a metric whose own labels are these.
     pub(super) fn group(&mut self, pmid: Pmid, indom: InDom, metric: &Rc<[u8]>) -> usize {
         let cluster = self.clusters.get(&cluster(pmid)).cloned().unwrap_or_default();
