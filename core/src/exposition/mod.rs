@@ -108,6 +108,14 @@ pub fn line(bytes: &[u8]) -> Result<Line<'_>, ErrorKind> {
 /// It has to open with a blank, since a series `m` is not the one of the line `m2 5`. An error may also
 /// say that the series went on, as `m` does in `m {a="b"} 1`: [`line()`] on the whole line knows.
 pub fn tail(bytes: &[u8]) -> Result<Tail<'_>, ErrorKind> {
+    // Nearly all are a blank and a number.
+    if let [b' ', value @ ..] = bytes
+        && !matches!(value.first(), None | Some(b'{' | b'#'))
+        && value.iter().all(u8::is_ascii_graphic)
+        && let Ok(value) = core::str::from_utf8(value)
+    {
+        return Ok(Tail { value, timestamp: None, exemplar: None });
+    }
     let text = core::str::from_utf8(bytes).map_err(|_| ErrorKind::Utf8)?;
     if !bytes.first().is_some_and(|&b| grammar::is_blank(b)) {
         return Err(ErrorKind::Value);

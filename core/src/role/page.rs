@@ -6,8 +6,10 @@
 //! Samples come back under the names and with the labels that they were sent with. Where more than one source is
 //! scraped, or a name is the bridge's own as well, each has a label `source` more; one that was sent is then
 //! `exported_source`. Families that OpenMetrics would not have side by side (a gauge `x` and a counter `x_total`) are
-//! there unknown ones, each called as its samples are; so are all of a name in any format where their types differ.
+//! there unknown ones, each called as its samples are; so are all of a name in any format where their types differ, and,
+//! in OpenMetrics, families whose samples break the rules of their type.
 
+mod legal;
 mod line;
 
 use crate::{
@@ -158,7 +160,7 @@ impl<'a> Scope<'a, '_> {
             return At::Metric { source: source.saturating_add(1), metric: Slot::NONE };
         };
         if row.is(Metric::LEADS)
-            && let Some((lines, at)) = self.lines(behind, row, behind)
+            && let Some((lines, at)) = self.first_lines(behind, row)
         {
             return At::Head { source, lines, at };
         }
@@ -167,9 +169,11 @@ impl<'a> Scope<'a, '_> {
 
     /// What comes behind all lines under a head.
     fn after(&self, source: usize, lines: Lines) -> At {
-        let next = self.view.metric(lines.lead).and_then(|lead| {
-            let behind = self.view.kin(lines.lead).skip_while(|(slot, _)| *slot != lines.first).nth(1)?;
-            self.lines(lines.lead, lead, behind.0)
+        let next = self.view.metric(lines.first).and_then(|first| {
+            let beside = is_beside(first);
+            let behind = self.view.kin(lines.lead).skip_while(|(slot, _)| *slot != lines.first).nth(1);
+            let behind = behind.map_or(Slot::NONE, |(slot, _)| slot);
+            self.lines(lines.lead, lines.by_name, (beside, behind))
         });
         match next {
             Some((lines, at)) => At::Head { source, lines, at },
@@ -177,18 +181,35 @@ impl<'a> Scope<'a, '_> {
         }
     }
 
-    /// The next of the heads of a ring, from the metric in `from` on, that has a line.
-    fn lines(&self, lead: Slot, row: &Metric, from: Slot) -> Option<(Lines, Line)> {
-        let clash = if self.format == Format::OpenMetrics { Metric::CLASH } else { Metric::HARD_CLASH };
-        let by_name = row.is(clash);
+    /// The first of the heads of a ring that has a line.
+    fn first_lines(&self, lead: Slot, row: &Metric) -> Option<(Lines, Line)> {
+        if self.format != Format::OpenMetrics {
+            return self.lines(lead, row.is(Metric::HARD_CLASH), (false, lead));
+        }
+        let found = self.lines(lead, row.is(Metric::CLASH), (false, lead))?;
+        if found.0.by_name || self.is_legal(&found.0, found.1) {
+            return Some(found);
+        }
+        self.lines(lead, true, (false, lead))
+    }
+
+    /// The next of the heads of a ring, from the metric in `from` on, that has a line: first those that have parts of
+    /// several sorts, then what text has beside them.
+    fn lines(&self, lead: Slot, by_name: bool, (beside, from): (bool, Slot)) -> Option<(Lines, Line)> {
         let labels = self.labels(lead);
-        let behind = self.view.kin(lead).skip_while(|(slot, _)| *slot != from);
-        behind.filter(|(slot, metric)| self.is_first(lead, *slot, metric, by_name)).find_map(|(first, _)| {
-            let lines = Lines { lead, first, by_name, labels };
-            let at =
-                self.next_line(&lines, Line { kin: Slot::NONE, leader: Slot::NONE, series: Slot::NONE })?;
-            Some((lines, at))
-        })
+        let begin = Line { kin: Slot::NONE, leader: Slot::NONE, series: Slot::NONE };
+        let found = |beside: bool, from: Slot| {
+            let behind = self.view.kin(lead).skip_while(|(slot, _)| *slot != from);
+            let mut firsts = behind.filter(|(slot, metric)| {
+                is_beside(metric) == beside && self.is_first(lead, *slot, metric, by_name)
+            });
+            firsts.find_map(|(first, _)| {
+                let lines = Lines { lead, first, by_name, labels };
+                Some((lines, self.next_line(&lines, begin)?))
+            })
+        };
+        let rest = if from == Slot::NONE { None } else { found(beside, from) };
+        rest.or_else(|| if beside { None } else { found(true, lead) })
     }
 
     /// Whether no kin before this one stands under the same head.
@@ -202,10 +223,18 @@ impl<'a> Scope<'a, '_> {
         if by_name {
             return self.view.sent(a) == self.view.sent(b);
         }
-        let same_class = self.format == Format::OpenMetrics || apart(a) == apart(b);
-        // Only names that are in each other's way can differ in a ring.
-        let same_name = !a.is(Metric::CLASH) || self.view.family_name(a) == self.view.family_name(b);
-        same_class && same_name && a.is_alike(b)
+        if self.format == Format::OpenMetrics {
+            return self.is_kin(a, b);
+        }
+        a.text_type() == b.text_type()
+            && if a.is(Metric::CLASH) {
+                let name = |metric: &Metric| {
+                    self.view.family_name(metric).bytes().chain(metric.text_part().suffix().bytes())
+                };
+                name(a).eq(name(b))
+            } else {
+                a.text_part() == b.text_part()
+            }
     }
 
     /// Which labels samples of a ring have beside those that were sent.
@@ -280,16 +309,12 @@ impl<'a> Scope<'a, '_> {
         };
         let mut kin = self.view.kin(lines.lead).map(|(_, metric)| metric).filter(|metric| alike(metric));
         let help = kin.find_map(|metric| self.help(metric)).unwrap_or_default();
-        let (name, kind, suffix) = if lines.by_name {
-            (self.view.sent(first), writer::Kind::Unknown, "")
-        } else {
-            let kind = kind_of(first, open);
-            let name = self.view.family_name(first);
-            match (open, apart(first)) {
-                (false, Some(part)) => (name, writer::Kind::Gauge, part.suffix()),
-                _ if open || first.is_bare() => (name, kind, ""),
-                _ => (name, kind, kind.suffix()),
-            }
+        let name = self.view.family_name(first);
+        let (name, kind, suffix) = match (lines.by_name, open) {
+            (true, _) => (self.view.sent(first), writer::Kind::Unknown, ""),
+            (false, true) if first.is_bare() => (name, writer::Kind::Unknown, ""),
+            (false, true) => (name, kind_of(first.family()), ""),
+            (false, false) => (name, kind_of(first.text_type()), first.text_part().suffix()),
         };
         let mut kin = self.view.kin(lines.lead).map(|(_, metric)| metric).filter(|metric| alike(metric));
         let unit = kin.find(|metric| metric.unit_len() > 0).filter(|_| !lines.by_name);
@@ -298,9 +323,11 @@ impl<'a> Scope<'a, '_> {
         writer::head_as(self.format, &family, suffix, &mut |piece| w.bytes(piece));
     }
 
-    /// Whether two metrics are of one family, whatever part of it each is.
+    /// Whether two metrics are of one family, whatever part of it each is. Only names that are in each other's way can
+    /// differ in a ring.
     fn is_kin(&self, a: &Metric, b: &Metric) -> bool {
-        a.is_alike(b) && self.view.family_name(a) == self.view.family_name(b)
+        let same_name = !a.is(Metric::CLASH) || self.view.family_name(a) == self.view.family_name(b);
+        same_name && a.is_alike(b)
     }
 
     fn help(&self, metric: &Metric) -> Option<writer::Help<'a>> {
@@ -321,24 +348,9 @@ impl<'a> Scope<'a, '_> {
     }
 }
 
-/// The part that text has as a family of its own, a gauge.
-const fn apart(metric: &Metric) -> Option<Part> {
-    match metric.part() {
-        part @ (Part::Created | Part::GaugeSum | Part::GaugeCount) => Some(part),
-        _ => None,
-    }
-}
-
 /// The type that a page gives a family.
-const fn kind_of(metric: &Metric, open: bool) -> writer::Kind {
-    if metric.is_bare() {
-        return match metric.family() {
-            Family::Counter if !open => writer::Kind::Counter,
-            Family::Info if !open => writer::Kind::Gauge,
-            _ => writer::Kind::Unknown,
-        };
-    }
-    match metric.family() {
+const fn kind_of(family: Family) -> writer::Kind {
+    match family {
         Family::Counter => writer::Kind::Counter,
         Family::Gauge => writer::Kind::Gauge,
         Family::Histogram => writer::Kind::Histogram,
@@ -348,6 +360,11 @@ const fn kind_of(metric: &Metric, open: bool) -> writer::Kind {
         Family::GaugeHistogram => writer::Kind::GaugeHistogram,
         Family::Untyped | Family::Other => writer::Kind::Unknown,
     }
+}
+
+/// Whether text has a metric as a family of its own beside the rest of its family.
+const fn is_beside(metric: &Metric) -> bool {
+    matches!(metric.part(), Part::Created | Part::GaugeSum | Part::GaugeCount)
 }
 
 /// Whether samples of a metric may have exemplars.

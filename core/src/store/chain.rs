@@ -9,6 +9,7 @@ use super::{
     record::{Metric, Pad, Series, Slot},
     storage::Full,
     text::Field,
+    view::View,
 };
 use crate::{
     exposition::{Label, LabelSet, Tail, number},
@@ -133,9 +134,11 @@ impl Ledger<'_> {
     fn link_behind(&mut self, behind: Slot, slot: Slot) {
         let Some(row) = self.series(behind) else { return };
         let next = core::mem::replace(&mut row.link, slot);
-        if let Some(series) = self.series(slot) {
-            series.link = next;
-            series.flags |= Series::JOINED;
+        let Some(series) = self.series(slot) else { return };
+        series.flags |= Series::JOINED;
+        let end = if series.is(Series::ANNEX) { series.link } else { slot };
+        if let Some(end) = self.series(end) {
+            end.link = next;
         }
         self.mark_chained(slot);
     }
@@ -217,16 +220,17 @@ impl Ledger<'_> {
 
     /// Enters the groups of a chain, of which `first` is the first row, that are not in the index.
     ///
-    /// Mostly one that is not the first is led by a spelling.
-    pub(crate) fn regroup(&mut self, first: Slot, thorough: bool) {
-        let Some(series) = self.at(first).filter(|s| !s.is(Series::JOINED)) else { return };
+    /// One that is not the first is led by a spelling.
+    pub(crate) fn regroup(&mut self, first: Slot) {
+        // One that is old was taken out of its chain already, and is about to go.
+        let Some(series) = self.at(first).filter(|s| !s.is(Series::JOINED) && !s.is_old()) else { return };
         if !self.metric_at(series).is_some_and(|m| m.is(Metric::GROUPED)) {
             return;
         }
         let mut at = first;
         while let Some(series) = self.at(at) {
             let next = series.link;
-            let leads = at == first || thorough || series.is(Series::ALIAS);
+            let leads = at == first || series.is(Series::ALIAS);
             if leads && !series.is_extra() && self.leader(at).is_none() {
                 self.enter_group(at);
             }
@@ -245,7 +249,7 @@ impl Ledger<'_> {
             let (next, mut slot) = (row.next, row.first);
             while let Some(series) = self.at(slot) {
                 let next = series.next;
-                if series.link != Slot::NONE && !series.is(Series::JOINED) {
+                if series.link != Slot::NONE && !series.is(Series::JOINED) && self.has_old(slot) {
                     self.sweep(slot);
                 }
                 slot = next;
@@ -254,54 +258,108 @@ impl Ledger<'_> {
         }
     }
 
-    /// Takes what is old out of one chain.
+    /// Whether anything in a chain is old.
+    fn has_old(&self, first: Slot) -> bool {
+        let mut at = first;
+        while let Some(series) = self.at(at) {
+            if series.is_old() {
+                return true;
+            }
+            at = series.link;
+        }
+        false
+    }
+
+    /// Takes what is old out of one chain. An instance whose group is no longer led begins a chain of its own.
     fn sweep(&mut self, first: Slot) {
-        let (mut head, mut last, mut at) = (Slot::NONE, Slot::NONE, first);
+        // The first row of what is kept, its last, and the series that that belongs to.
+        let (mut head, mut last, mut owner, mut at) = (Slot::NONE, Slot::NONE, Slot::NONE, first);
         let mut keeps = false;
         while let Some(series) = self.at(at).copied() {
             let next = series.link;
             if series.is_extra() {
-                if !keeps {
-                    self.free_series(at);
-                    at = next;
-                    continue;
-                }
-            } else {
-                // A list has to lead to the first.
-                keeps = !series.is_old() && (head != Slot::NONE || !series.is(Series::ALIAS));
-            }
-            if keeps {
-                if let Some(last) = self.series(last) {
-                    last.link = at;
+                if keeps {
+                    self.append(last, at);
+                    last = at;
                 } else {
-                    head = at;
-                    if let Some(row) = self.series(at) {
-                        row.flags &= !Series::JOINED;
-                    }
+                    self.free_series(at);
                 }
-                if let Some(row) = self.series(at) {
-                    row.link = Slot::NONE;
-                }
-                last = at;
-            } else {
+                at = next;
+                continue;
+            }
+            keeps = !series.is_old();
+            let is_listed = !series.is(Series::ALIAS);
+            if !keeps {
                 self.leave_group(at);
                 if let Some(row) = self.series(at) {
                     row.link = Slot::NONE;
                     row.flags &= !(Series::JOINED | Series::ANNEX | Series::SHOWN);
-                    row.flags |= Series::MISSES;
                 }
+            } else if head == Slot::NONE && !is_listed {
+                // A list has to lead to the first.
+                at = self.hook(at);
+                continue;
+            } else {
+                let begins = head == Slot::NONE || is_listed && !self.is_same_group(owner, at);
+                if begins {
+                    self.regroup(head);
+                    head = at;
+                } else {
+                    self.append(last, at);
+                }
+                if let Some(row) = self.series(at) {
+                    row.link = Slot::NONE;
+                    if begins {
+                        row.flags &= !Series::JOINED;
+                    }
+                }
+                (last, owner) = (at, at);
             }
             at = next;
         }
-        self.regroup(head, true);
+        self.regroup(head);
+    }
+
+    /// Links a row behind the last of a chain that is being put together.
+    fn append(&mut self, last: Slot, at: Slot) {
+        if let Some(last) = self.series(last) {
+            last.link = at;
+        }
+        if let Some(row) = self.series(at) {
+            row.link = Slot::NONE;
+        }
+    }
+
+    /// Links a spelling anew that led to nothing any more, with its annex; what came behind it.
+    fn hook(&mut self, slot: Slot) -> Slot {
+        let Some(series) = self.at(slot).copied() else { return Slot::NONE };
+        let canonical = Slot::from_bits(series.instance);
+        let end = if series.is(Series::ANNEX) { series.link } else { slot };
+        let next = self.series(end).map_or(Slot::NONE, |end| core::mem::replace(&mut end.link, Slot::NONE));
+        self.leave_group(slot);
+        // One of its group that comes behind it leads it from now on.
+        let mut at = next;
+        while let Some(row) = self.at(at) {
+            let leads = row.flags & (Series::ALIAS | Series::EXCLUDED) == 0 && !row.is_old();
+            let link = row.link;
+            if leads && self.is_same_group(at, slot) {
+                let end = self.last_of(at, |_| false);
+                self.link_behind(end, slot);
+                return next;
+            }
+            at = link;
+        }
+        self.chain(slot, Some(canonical));
+        next
     }
 
     /// Keeps what a line says beside the value of a series, or that it says no more than that; and the value, where
     /// there is an annex.
     pub(crate) fn annex(&mut self, slot: Slot, tail: &Tail<'_>, bits: u64) -> Result<(), Full> {
         let says_more = tail.timestamp.is_some() || tail.exemplar.is_some();
-        if says_more {
-            self.make_annex(slot)?;
+        if says_more && self.at(slot).is_some_and(|s| !s.is(Series::ANNEX)) {
+            self.reserve(0, 1, 0)?;
+            self.make_annex(slot);
         }
         let Some(at) = self.at(slot).filter(|s| s.is(Series::ANNEX)).map(|s| s.link) else { return Ok(()) };
         let pad = self.at(at).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
@@ -313,21 +371,19 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Makes the annex of a series, with its value.
-    pub(crate) fn make_annex(&mut self, slot: Slot) -> Result<(), Full> {
-        let Some(series) = self.at(slot).copied().filter(|s| !s.is(Series::ANNEX)) else { return Ok(()) };
-        self.reserve(0, 1, 0)?;
+    /// Makes the annex of a series, with its value; there is room for it.
+    pub(crate) fn make_annex(&mut self, slot: Slot) {
+        let Some(series) = self.at(slot).copied().filter(|s| !s.is(Series::ANNEX)) else { return };
         let Series { link, metric, source, value, .. } = series;
         let mut extra = Series { link, metric, source, flags: Series::EXTRA, ..Series::EMPTY };
         extra.set_own_value(value);
-        let Some(extra) = self.take_series(extra) else { return Ok(()) };
+        let Some(extra) = self.take_series(extra) else { return };
         self.book.extras = self.book.extras.saturating_add(1);
         if let Some(series) = self.series(slot) {
             series.link = extra;
             series.flags |= Series::ANNEX;
         }
         self.mark_chained(slot);
-        Ok(())
     }
 }
 
@@ -353,7 +409,7 @@ fn write_tail(tail: &Tail<'_>, put: Put<'_>) {
 }
 
 /// The label that tells samples of one group apart, where these have one.
-pub(super) fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
+fn own_label<'a>(metric: &Metric, family: &'a str) -> Option<&'a str> {
     match (metric.family(), metric.part()) {
         (Family::Histogram | Family::GaugeHistogram, Part::Bucket) => Some("le"),
         (Family::Summary, Part::Whole) => Some("quantile"),
@@ -380,6 +436,15 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
     let end = |text: &str, len: usize| text.len().checked_sub(len);
     let rests = (lower.get(end(lower, a_rest)?..)?, upper.get(end(upper, b_rest)?..)?);
     (rests.0 == rests.1).then_some((a, b))
+}
+
+impl View<'_> {
+    /// Whether two series of one family are of one group, which a page has side by side.
+    pub(crate) fn is_same_group(&self, a: &Series, b: &Series) -> bool {
+        let own =
+            |series: &Series| own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?));
+        same_labels((self.labels(a), own(a)), (self.labels(b), own(b)))
+    }
 }
 
 /// Whether two label sets are the same, each without its own label.

@@ -28,21 +28,54 @@ impl Metric {
             )
     }
 
-    /// The suffixes to its family's name that are names of that family alone: in OpenMetrics, or in text.
-    const fn reserved(&self, open: bool) -> &'static [Part] {
+    /// The suffixes to its family's name that are names of that family alone, in OpenMetrics.
+    const fn reserved(&self) -> &'static [Part] {
         use Part::{Bucket, Count, Created, GaugeCount, GaugeSum, Info, Sum, Total, Whole};
         if self.is_bare() {
             return &[Whole];
         }
         match self.family() {
-            Family::Counter if open => &[Whole, Total, Created],
-            Family::Counter => &[Total, Created],
-            Family::Info if open => &[Whole, Info],
-            Family::Info => &[Info],
+            Family::Counter => &[Whole, Total, Created],
+            Family::Info => &[Whole, Info],
             Family::Histogram => &[Whole, Bucket, Sum, Count, Created],
             Family::Summary => &[Whole, Sum, Count, Created],
             Family::GaugeHistogram => &[Whole, Bucket, GaugeSum, GaugeCount],
             _ => &[Whole],
+        }
+    }
+
+    /// The same in text, where some parts are families of their own.
+    const fn reserved_in_text(&self) -> &'static [Part] {
+        use Part::{Bucket, Count, Sum, Whole};
+        match (self.text_type(), self.text_part()) {
+            (Family::Histogram, _) => &[Whole, Bucket, Sum, Count],
+            (Family::Summary, _) => &[Whole, Sum, Count],
+            (_, Part::Total) => &[Part::Total],
+            (_, Part::Info) => &[Part::Info],
+            (_, Part::Created) => &[Part::Created],
+            (_, Part::GaugeSum) => &[Part::GaugeSum],
+            (_, Part::GaugeCount) => &[Part::GaugeCount],
+            _ => &[Whole],
+        }
+    }
+
+    /// What text has in the name of the family behind its name in OpenMetrics. Client libraries do it so: what text has
+    /// no word for is a gauge beside the rest.
+    pub(crate) const fn text_part(&self) -> Part {
+        match self.part() {
+            part @ (Part::Total | Part::Info | Part::Created | Part::GaugeSum | Part::GaugeCount) => part,
+            _ => Part::Whole,
+        }
+    }
+
+    /// The type of that family.
+    pub(crate) const fn text_type(&self) -> Family {
+        match (self.family(), self.part()) {
+            (_, Part::Created | Part::GaugeSum | Part::GaugeCount) => Family::Gauge,
+            (Family::Info | Family::StateSet, _) => Family::Gauge,
+            (Family::Histogram | Family::GaugeHistogram, Part::Whole) | (Family::Other, _) => Family::Untyped,
+            (Family::GaugeHistogram, _) => Family::Histogram,
+            (family, _) => family,
         }
     }
 
@@ -81,9 +114,13 @@ impl Ledger<'_> {
         }
         if family.is_compound() && !row.is_bare() {
             row.flags |= Metric::GROUPED;
-        } else if part == Part::Created {
+        } else if family == Family::Counter && part == Part::Created {
             row.flags |= Metric::GROUPED;
-            self.group_totals(source, slot);
+            if let Some(total) = self.sibling(slot, Part::Total) {
+                self.group_totals(total);
+            }
+        } else if family == Family::Counter && self.sibling(slot, Part::Created).is_some() {
+            self.group_totals(slot);
         }
     }
 
@@ -158,7 +195,7 @@ impl Ledger<'_> {
 
     /// Looks for families that have names which this one has too.
     fn find_clashes(&mut self, slot: Slot, row: &Metric) {
-        for reserved in row.reserved(true) {
+        for reserved in row.reserved() {
             while let Some((other, theirs)) = self.clashing(slot, row, *reserved) {
                 self.clash(slot, other, row, &theirs);
             }
@@ -171,7 +208,7 @@ impl Ledger<'_> {
         let all = Part::SUFFIXED.into_iter().chain([Part::Whole]).filter(|part| *part != reserved);
         all.filter_map(|part| Some((part, self.of_name(name, reserved, part)?))).find_map(|(part, other)| {
             let theirs = *self.row(other)?;
-            let clashes = theirs.reserved(true).contains(&part) || theirs.is(Metric::CLASH);
+            let clashes = theirs.reserved().contains(&part) || theirs.is(Metric::CLASH);
             (clashes && !self.is_in_ring(slot, other)).then_some((other, theirs))
         })
     }
@@ -215,16 +252,16 @@ impl Ledger<'_> {
         self.each_kin(ours, &mut |row| row.flags |= all);
     }
 
-    /// Whether two families have a name in common in text.
+    /// Whether two families are in each other's way in text: they have a name in common, and are not one family there.
     fn share_name(&self, our: &Metric, their: &Metric) -> bool {
         let (ours, theirs) = (self.family_name(our), self.family_name(their));
-        our.reserved(false).iter().any(|a| {
-            their.reserved(false).iter().any(|b| {
-                let name = |base: &'_ str, part: &Part| base.len().saturating_add(part.suffix().len());
-                name(ours, a) == name(theirs, b)
-                    && ours.bytes().chain(a.suffix().bytes()).eq(theirs.bytes().chain(b.suffix().bytes()))
-            })
-        })
+        let is_same = |a: &Part, b: &Part| {
+            ours.bytes().chain(a.suffix().bytes()).eq(theirs.bytes().chain(b.suffix().bytes()))
+        };
+        if is_same(&our.text_part(), &their.text_part()) && our.text_type() == their.text_type() {
+            return false;
+        }
+        our.reserved_in_text().iter().any(|a| their.reserved_in_text().iter().any(|b| is_same(a, b)))
     }
 
     fn is_in_ring(&self, of: Slot, slot: Slot) -> bool {
@@ -251,25 +288,28 @@ impl Ledger<'_> {
         }
     }
 
-    /// Counters of this source that are kin of `slot` have to be found by their label sets from now on.
-    fn group_totals(&mut self, source: Slot, slot: Slot) {
-        let mut at = slot;
-        while let Some(row) = self.row(at).copied() {
-            let is_total = row.part() == Part::Total && !row.is(Metric::GROUPED);
-            if row.source == source && is_total {
-                if let Some(row) = self.metric(at) {
-                    row.flags |= Metric::GROUPED;
-                }
-                let mut series = row.first;
-                while let Some(next) = self.series(series).map(|s| s.next) {
-                    self.regroup(series, false);
-                    series = next;
-                }
-            }
-            at = row.kin;
-            if at == slot {
-                return;
-            }
+    /// The metric of the same source and family that is this part of it.
+    fn sibling(&self, slot: Slot, part: Part) -> Option<Slot> {
+        let row = self.row(slot)?;
+        let (name, end) = (self.family_name(row), part.suffix());
+        let seed = self.book.seed ^ u64::from(row.source.bits());
+        let hash = index::hash_of_two(seed, name.as_bytes(), end.as_bytes());
+        index::find(self.parts.index, Key::Sent, hash, |slot| {
+            self.row(slot).is_some_and(|other| {
+                let is_kin = other.source == row.source && other.is_alike(row) && other.part() == part;
+                is_kin && self.family_name(other) == name
+            })
+        })
+    }
+
+    /// Totals have to be found by their label sets, once there is something to put beside them.
+    fn group_totals(&mut self, slot: Slot) {
+        let Some(row) = self.metric(slot) else { return };
+        row.flags |= Metric::GROUPED;
+        let mut series = row.first;
+        while let Some(next) = self.series(series).map(|s| s.next) {
+            self.regroup(series);
+            series = next;
         }
     }
 }

@@ -274,7 +274,7 @@ impl Ledger<'_> {
                 self.enter(Key::Identity, series.identity_hash, Slot::of(i));
             }
             if series.is_instance() {
-                self.regroup(Slot::of(i), false);
+                self.regroup(Slot::of(i));
             }
         }
         for i in 0..self.book.past {

@@ -182,6 +182,10 @@ impl Ledger<'_> {
             remembered => self.make_metric(source, sample, labels.is_empty(), rules, remembered)?,
         };
         let (instance, identity_hash) = self.instance_of(metric, labels)?;
+        if let Instance::Known(_) = instance {
+            // It may be another series on a page, and then the instance keeps its value by itself.
+            self.reserve(0, 2, 0)?;
+        }
         let raw = self.copy(sample.raw, Field::SeriesRaw, self.next_series())?;
         let sole = self.metric(metric).is_some_and(|row| row.desc.indom == InDom::NULL);
         let flags = series.flags | if sole { Series::SOLE } else { 0 };
@@ -189,8 +193,6 @@ impl Ledger<'_> {
         let slot = match instance {
             Instance::Known(canonical) => {
                 let bin = self.bin(source)?;
-                // It may be another series on a page, and then the instance keeps its value by itself.
-                self.reserve(0, 2, 0)?;
                 let flags = series.flags | Series::ALIAS;
                 self.hang(bin, Series { instance: canonical.bits(), flags, ..series })
             }
@@ -204,7 +206,7 @@ impl Ledger<'_> {
         match instance {
             Instance::Known(canonical) if self.is_other(slot, canonical) => {
                 self.chain(slot, Some(canonical));
-                self.make_annex(canonical)?;
+                self.make_annex(canonical);
             }
             Instance::Known(_) => {}
             Instance::Past(_) | Instance::New => self.chain(slot, None),

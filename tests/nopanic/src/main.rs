@@ -288,6 +288,7 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         });
         document.finish(&mut store, &mut |_| {});
         store.commit(source, black_box(true), black_box(now));
+        page::every_family(&store, text, black_box(output));
         black_box((store.refused(Region::Text), document.stats(), store.text_len()));
     }
     store.retire(source);

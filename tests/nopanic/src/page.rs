@@ -6,6 +6,8 @@ use pmbridge_core::{
     exposition::{Exemplar, Format, LabelSet, value, writer},
     mapping::{export, label::merge},
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
+    role::page::Page,
+    store::{Metric, Storage, Store, Ticket, View},
     time::Timestamp,
     wire::Writer,
 };
@@ -57,4 +59,16 @@ pub(crate) fn every_line(input: &[u8], output: &mut [u8]) {
         export::pcp_line(name, &desc, &mut put);
     }
     black_box(w.written());
+}
+
+/// Writes a page of whatever a store holds.
+pub(crate) fn every_family<S: Storage>(store: &Store<S>, text: &str, output: &mut [u8]) {
+    let mut page = Page::new(Format::negotiate(Some(text)), black_box(Ticket::default()));
+    let view = store.view();
+    let select = |view: View<'_>, metric: &Metric| black_box(view.name(metric) == text.as_bytes());
+    while !page.is_done() {
+        black_box(page.write(view, None, black_box(output)));
+        black_box(page.write(view, Some(&select), black_box(output)));
+    }
+    black_box((view.source_named(text), view.source_ids().count()));
 }

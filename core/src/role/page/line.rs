@@ -31,6 +31,20 @@ pub(super) fn has_value(view: View<'_>, metric: &Metric, series: &Series) -> boo
         || view.is_scraped(view.source_of(metric)) && number::parse(view.string(series)).is_some()
 }
 
+/// A value as it is on a page, as a number.
+pub(super) fn number_of(view: View<'_>, metric: &Metric, series: &Series) -> f64 {
+    let bits = view.own_value(series);
+    let value = match metric.desc().kind {
+        Type::I32 | Type::I64 => wide(bits.cast_signed()),
+        Type::U32 | Type::U64 => wide_unsigned(bits),
+        Type::FLOAT | Type::DOUBLE => f64::from_bits(bits),
+        // What the bridge says of itself in words is an info.
+        _ if !view.is_sent(series) => return 1.0,
+        _ => return number::parse(view.string(series)).unwrap_or(f64::NAN),
+    };
+    value / View::factor(metric).unwrap_or(1.0)
+}
+
 impl Sample<'_> {
     /// Writes the line.
     pub(super) fn write(&self, labels: Labels, with_exemplar: bool, put: Put<'_>) {

@@ -1,0 +1,143 @@
+//! What OpenMetrics holds the samples of a family to: a family that would break it is shown as unknown ones.
+//!
+//! Text has no such rules, and scrapers of text need them not; but one bad family would cost a reader of OpenMetrics the
+//! whole page.
+
+use super::{Line, Lines, Scope, line};
+use crate::{
+    exposition::{self, number},
+    mapping::{Family, Part},
+    store::{Metric, Series},
+};
+
+/// What was seen of a group of samples.
+#[derive(Clone, Copy)]
+struct Group {
+    is_timed: bool,
+    /// The bound of the last bucket, and its value.
+    bound: Option<f64>,
+    below: f64,
+    has_negative: bool,
+    count: Option<f64>,
+    sum: Option<f64>,
+}
+
+impl Group {
+    const fn new(is_timed: bool) -> Self {
+        Self { is_timed, bound: None, below: 0.0, has_negative: false, count: None, sum: None }
+    }
+
+    /// Whether all that belongs together is there, once the group has ended.
+    fn is_whole(&self, family: Family) -> bool {
+        match family {
+            Family::Histogram | Family::GaugeHistogram => {
+                let negative_sum = self.sum.is_some_and(|sum| sum < 0.0);
+                let sum_fits = match family {
+                    Family::Histogram => !self.has_negative || self.sum.is_none(),
+                    _ => self.has_negative || !negative_sum,
+                };
+                self.bound == Some(f64::INFINITY)
+                    && self.count.is_none_or(|count| count == self.below)
+                    && self.count.is_some() == self.sum.is_some()
+                    && sum_fits
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes the next bucket.
+    fn bucket(&mut self, bound: f64, value: f64) -> bool {
+        let fits = self.bound.is_none_or(|before| before < bound) && value >= self.below;
+        self.has_negative |= bound < 0.0;
+        (self.bound, self.below) = (Some(bound), value);
+        fits && is_count(value)
+    }
+}
+
+impl Scope<'_, '_> {
+    /// Whether all samples under a head are as their type has them.
+    pub(super) fn is_legal(&self, lines: &Lines, first: Line) -> bool {
+        let Some(family) = self.view.metric(lines.first).map(Metric::family) else { return true };
+        if matches!(family, Family::Untyped | Family::Other | Family::Gauge) {
+            return true;
+        }
+        let (mut group, mut before): (Option<Group>, Option<Line>) = (None, None);
+        let mut at = Some(first);
+        while let Some(this) = at {
+            let Some(series) = self.view.series_at(this.series) else { return true };
+            let Some(metric) = self.view.metric_of(series) else { return true };
+            if metric.is_bare() {
+                return true;
+            }
+            let tail = exposition::tail(self.view.annex(series));
+            let is_timed = tail.is_ok_and(|tail| tail.timestamp.is_some());
+            let same = before.is_some_and(|before| self.goes_on(before, this, series));
+            let mut now = match group.filter(|_| same) {
+                Some(group) => group,
+                None => {
+                    if group.is_some_and(|group| !group.is_whole(family)) {
+                        return false;
+                    }
+                    Group::new(is_timed)
+                }
+            };
+            if now.is_timed != is_timed || !self.fits(&mut now, metric, series) {
+                return false;
+            }
+            (group, before) = (Some(now), Some(this));
+            at = self.next_line(lines, this);
+        }
+        group.is_none_or(|group| group.is_whole(family))
+    }
+
+    /// Whether a line is of the same group as the one before it.
+    fn goes_on(&self, before: Line, this: Line, series: &Series) -> bool {
+        // A chain may hold other groups behind the first, which spellings lead that need not be on the page.
+        before.leader == this.leader
+            && self
+                .view
+                .series_at(before.series)
+                .is_some_and(|before| self.view.is_same_group(before, series))
+    }
+
+    /// Whether one sample is as its part of its family has to be.
+    fn fits(&self, group: &mut Group, metric: &Metric, series: &Series) -> bool {
+        let value = line::number_of(self.view, metric, series);
+        let label = |name: &str| {
+            let label = self.view.labels(series).iter().find(|label| label.name == *name);
+            label.and_then(|label| number::parse(label.value.raw().as_bytes()))
+        };
+        match (metric.family(), metric.part()) {
+            (_, Part::Total) => value >= 0.0,
+            (_, Part::Bucket) => label("le").is_some_and(|le| !le.is_nan() && group.bucket(le, value)),
+            (_, Part::Sum) => {
+                group.sum = Some(value);
+                value >= 0.0
+            }
+            (_, Part::GaugeSum) => {
+                group.sum = Some(value);
+                !value.is_nan()
+            }
+            (_, Part::Count | Part::GaugeCount) => {
+                group.count = Some(value);
+                is_count(value)
+            }
+            (Family::Summary, Part::Whole) => {
+                let is_quantile = label("quantile").is_some_and(|q| (0.0..=1.0).contains(&q));
+                is_quantile && (value >= 0.0 || value.is_nan())
+            }
+            (Family::StateSet, _) => {
+                let name = self.view.family_name(metric);
+                let has_state = self.view.labels(series).iter().any(|label| label.name == *name);
+                has_state && (value == 0.0 || value == 1.0)
+            }
+            (Family::Info, _) => value == 1.0,
+            _ => true,
+        }
+    }
+}
+
+/// Whether a number counts something: it is whole, and not negative.
+fn is_count(value: f64) -> bool {
+    value >= 0.0 && (value % 1.0 == 0.0)
+}
