@@ -173,9 +173,12 @@ impl Catalog {
             self.metrics.push(metric);
         }
         self.owners.clear();
+        // An agent that makes its names itself has none when it is dead.
         let named: HashSet<_> =
             self.metrics.iter().filter_map(|metric| metric.pmid).map(Pmid::domain).collect();
-        self.agents.retain(|domain, _| named.contains(domain));
+        for (domain, agent) in &mut self.agents {
+            agent.is_up &= named.contains(domain);
+        }
         self.names_epoch = self.names_epoch.wrapping_add(1);
         self.epoch = self.epoch.wrapping_add(1);
     }
@@ -186,6 +189,11 @@ impl Catalog {
             metric.known = Known::default();
         }
         self.forget_labels();
+    }
+
+    /// Which agents there are is not known any more.
+    pub(super) fn forget_who_answers(&mut self) {
+        self.agents.clear();
     }
 
     /// All labels are to be asked again, and made.
@@ -465,8 +473,12 @@ const fn is_down(status: Status) -> bool {
             | Status::TIMEOUT
             | Status::IPC
             | Status::EOF
+            | Status::NOTCONN
             | Status::PMDAFENCED
             | Status::PMDANOTREADY
+            | BROKEN_PIPE
+            | CONNECTION_RESET
+            | BAD_DESCRIPTOR
     )
 }
 
@@ -503,3 +515,8 @@ fn put(value: &mut Value, kind: Type, word: Word, is_in_situ: bool, results: &Re
     };
     *value = new.unwrap_or(Value::None);
 }
+
+/// What pmcd says of an agent that it finds dead: the system's error, negative.
+const BROKEN_PIPE: Status = Status(-32);
+const CONNECTION_RESET: Status = Status(-104);
+const BAD_DESCRIPTOR: Status = Status(-9);

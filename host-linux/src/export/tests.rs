@@ -453,11 +453,17 @@ fn a_metric_that_fails_costs_itself_only() {
 #[test]
 fn an_agent_is_down_when_none_of_its_metrics_answers() {
     let mut talk = Talk::new(server());
-    talk.server.metrics.get_mut("sample.one").unwrap().values = Err(Status::NOAGENT);
-    talk.page(&[]);
     let up = |talk: &Talk| talk.gather.catalog.agents().values().map(|agent| agent.is_up).collect::<Vec<_>>();
-    assert_eq!(up(&talk), [false, true]);
-    talk.server.values("sample.one", &[(-1, 1)]);
+    // The second is what pmcd says when it finds that an agent has died.
+    for status in [Status::NOAGENT, Status(-32)] {
+        talk.server.metrics.get_mut("sample.one").unwrap().values = Err(status);
+        talk.page(&[]);
+        assert_eq!(up(&talk), [false, true]);
+        talk.server.values("sample.one", &[(-1, 1)]);
+        talk.page(&[]);
+        assert_eq!(up(&talk), [true, true]);
+    }
+    talk.server.metrics.get_mut("sample.one").unwrap().values = Err(Status::PERMISSION);
     talk.page(&[]);
     assert_eq!(up(&talk), [true, true]);
 }
@@ -627,12 +633,14 @@ fn more_metrics_than_fit_one_question_are_of_one_time() {
 }
 
 #[test]
-fn an_agent_whose_names_are_gone_is_gone() {
+fn an_agent_whose_names_are_gone_is_down() {
     let mut talk = Talk::new(server());
     talk.page(&[]);
-    assert_eq!(talk.gather.catalog.agents().len(), 2);
     talk.server.metrics.remove("sample.one");
     talk.server.state = Status::NAMES_CHANGE.0;
+    talk.page(&[]);
+    assert!(!talk.gather.catalog.agents()[&29].is_up && talk.gather.catalog.agents()[&60].is_up);
+    talk.gather.reset();
     talk.page(&[]);
     assert_eq!(talk.gather.catalog.agents().len(), 1);
 }
