@@ -28,6 +28,7 @@ mod labels;
 mod layers;
 mod million;
 mod page;
+mod pages;
 mod schedule;
 mod serve;
 mod sockets;

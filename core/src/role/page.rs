@@ -12,8 +12,10 @@
 mod legal;
 mod line;
 
+pub use crate::exposition::Format;
+
 use crate::{
-    exposition::{Format, writer},
+    exposition::writer,
     mapping::{Family, Part},
     store::{Metric, Series, Slot, Ticket, View},
     wire::Writer,
@@ -240,7 +242,7 @@ impl<'a> Scope<'a, '_> {
     /// Which labels samples of a ring have beside those that were sent.
     fn labels(&self, lead: Slot) -> Labels {
         let is_own = |metric: &Metric| !self.view.is_scraped(self.view.source_of(metric));
-        Labels { source: self.view.scraped() > 1 || self.view.kin(lead).any(|(_, metric)| is_own(metric)) }
+        Labels { source: self.view.has_several() || self.view.kin(lead).any(|(_, metric)| is_own(metric)) }
     }
 
     /// Whether values of a metric's source may be shown.

@@ -12,9 +12,9 @@ impl<'a> View<'a> {
         Some(self.sources().nth(place)?.first)
     }
 
-    /// How many sources there are whose values come from scrapes.
-    pub(crate) fn scraped(&self) -> usize {
-        self.sources().filter(|source| !source.own && !source.gone).count()
+    /// Whether there is more than one source whose values come from scrapes.
+    pub(crate) fn has_several(&self) -> bool {
+        self.sources().filter(|source| !source.own && !source.gone).nth(1).is_some()
     }
 
     /// Whether the last whole document of a metric's source was one of OpenMetrics.

@@ -351,8 +351,9 @@ const SERVE: Command = Command {
     operands: "[URL ...]",
     least: 0,
     most: usize::MAX,
-    about: "Scrapes each URL and each source of --config when a PCP client asks for it. Without any it serves its own \
-            metrics, pmbridge.*, which are there always.",
+    about: "Scrapes each URL and each source of --config when a PCP client asks for it, or somebody who wants pages. Without \
+            any it serves its own metrics, pmbridge.*, which are there always. Parameters of a request for a page: \
+            source=NAME, which may come more than once, and names=LIST, of metrics and what is below, by their names in PCP.",
     flags: &[
         CONFIG,
         Flag {

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use pmbridge_core::exposition::Format;
 use pmbridge_core::http::server::{Request, pairs};
-use pmbridge_core::role::page::Page;
+use pmbridge_core::role::page::{Format, Page};
 use pmbridge_core::store::{Metric, SourceId, Store, Ticket, View};
 use pmbridge_core::time::{Duration, Instant};
 
