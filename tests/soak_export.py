@@ -99,23 +99,33 @@ class Samples(threading.Thread):
 
 
 class Pulse(threading.Thread):
-    """When pmcd let its own clients wait, as it does while it starts an agent: it greets whoever connects."""
+    """When pmcd let its own clients wait, as it does while it starts an agent, or had lost the agent that is held to values.
 
-    def __init__(self, port, away):
+    It greets whoever connects. And pmcd 6.0 that is told of another configuration under load loses a healthy agent at times.
+    """
+
+    def __init__(self, site, away):
         super().__init__(daemon=True)
-        self.port, self.away = port, away
+        self.site, self.away, self.waits, self.lost = site, away, 0, 0
 
     def run(self):
         while True:
             begun = time.time()
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-                    is_there = bool(connection.recv(20))
-            except OSError:
-                is_there = False
+            is_there = self.greets()
             if not is_there or time.time() - begun > 0.3:
+                self.waits += 1
                 self.away.append((begun, time.time() + 0.5))
+            if is_there and not self.site.agent("pmdalinux"):
+                self.lost += 1
+                self.away.append((begun - 1, time.time() + 1))
             time.sleep(0.2)
+
+    def greets(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.site.port), timeout=30) as connection:
+                return bool(connection.recv(20))
+        except OSError:
+            return False
 
 
 def sleep_until(at):
@@ -250,7 +260,8 @@ def main():
         samples = Samples(export.process.pid)
         prometheus = Prometheus(site.dir, export.url.split("/")[2])
         samples.start()
-        Pulse(site.port, away).start()
+        pulse = Pulse(site, away)
+        pulse.start()
         begun = time.time()
         rounds = max(1, round(asked.seconds / 60))
         for i in range(rounds):
@@ -267,6 +278,7 @@ def main():
         print(judge_memory(samples.rows, faults))
         if export.process.poll() is not None:
             faults.append("pmbridge export has ended: %s" % export.said()[-2000:])
+        print("pmcd let clients wait %d times, and was without its linux agent for %.1f s" % (pulse.waits, pulse.lost * 0.2))
         print("%d lines logged" % len(export.said().splitlines()))
     finally:
         for one in (prometheus, export):
