@@ -81,9 +81,12 @@ class Site:
     def agent(self, name):
         """The process id of an agent, while there is one."""
         for pid in children(self.process.pid):
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                if name.encode() in file.read():
-                    return pid
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as file:
+                    if name.encode() in file.read():
+                        return pid
+            except OSError:
+                pass  # gone meanwhile
         return None
 
     def kill(self):

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::peer::{private, user};
-use crate::{Dir, PMCD, PYTHON, Process, eventually, free_port, pmbridge, process, run, signal, tool};
+use crate::{Dir, PMCD, PYTHON, Process, eventually, free_port, pmbridge, run, signal, tool};
 
 /// An agent of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,9 +150,11 @@ impl Site {
         })
     }
 
-    /// Ends an agent at once, as a crash would.
+    /// Ends an agent at once, as a crash would, if it runs: pmcd starts it again by itself, but not twice within a minute.
     pub fn kill_agent(&self, name: &str) {
-        process::signal("KILL", self.agent(name).expect("an agent"));
+        if let Some(pid) = self.agent(name) {
+            signal("KILL", pid);
+        }
     }
 
     /// What pmcd has logged.

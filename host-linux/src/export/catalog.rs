@@ -172,7 +172,19 @@ impl Catalog {
             (metric.known.pmid, metric.known.desc, metric.alias) = (false, false, None);
             self.metrics.push(metric);
         }
+        // An agent whose names are its own business takes them with it.
+        let present: HashSet<u16> =
+            self.metrics.iter().filter_map(|metric| Some(metric.pmid?.domain())).collect();
+        for (domain, agent) in &mut self.agents {
+            agent.is_up &= present.contains(domain);
+        }
         self.owners.clear();
+        // An agent that makes its names itself has none when it is dead.
+        let named: HashSet<_> =
+            self.metrics.iter().filter_map(|metric| metric.pmid).map(Pmid::domain).collect();
+        for (domain, agent) in &mut self.agents {
+            agent.is_up &= named.contains(domain);
+        }
         self.names_epoch = self.names_epoch.wrapping_add(1);
         self.epoch = self.epoch.wrapping_add(1);
     }
@@ -183,6 +195,11 @@ impl Catalog {
             metric.known = Known::default();
         }
         self.forget_labels();
+    }
+
+    /// Which agents there are is not known any more.
+    pub(super) fn forget_who_answers(&mut self) {
+        self.agents.clear();
     }
 
     /// All labels are to be asked again, and made.
@@ -330,26 +347,28 @@ impl Catalog {
             return;
         }
         let Some(group) = metric.group else { return };
-        let mut old: HashMap<i32, Series> =
-            std::mem::take(&mut metric.series).into_iter().map(|series| (series.inst, series)).collect();
-        let had_any = !old.is_empty();
-        let mut seen = HashSet::with_capacity(values.len());
+        let mut old = Old::new(std::mem::take(&mut metric.series));
+        let mut new = HashSet::new();
         metric.series.reserve_exact(values.len());
-        let (mut is_unlabelled, mut is_new) = (false, false);
+        let mut is_unlabelled = false;
         for word in values {
-            if !seen.insert(word.inst) || (desc.indom == InDom::NULL && seen.len() > 1) {
-                continue;
-            }
-            let mut series = old.remove(&word.inst).unwrap_or_else(|| {
-                let labels = self.labels.text(group, word.inst);
-                (is_unlabelled, is_new) = (is_unlabelled || labels.is_none(), true);
-                Series { inst: word.inst, labels: labels.unwrap_or_default(), value: Value::None }
-            });
+            let is_second = desc.indom == InDom::NULL && !metric.series.is_empty();
+            let mut series = match old.claim(word.inst) {
+                _ if is_second => continue,
+                Some(Some(series)) => series,
+                Some(None) => continue,
+                None if !new.insert(word.inst) => continue,
+                None => {
+                    let labels = self.labels.text(group, word.inst);
+                    is_unlabelled |= labels.is_none();
+                    Series { inst: word.inst, labels: labels.unwrap_or_default(), value: Value::None }
+                }
+            };
             put(&mut series.value, desc.kind, word, is_in_situ, results);
             metric.series.push(series);
         }
         // Whoever came or went may have given its number to another; those that just stand in another order have not.
-        let is_other = had_any && (is_new || !old.is_empty());
+        let is_other = !old.all.is_empty() && (!new.is_empty() || old.claimed < old.all.len());
         if desc.indom != InDom::NULL && (is_unlabelled || is_other) {
             self.dirty.insert(desc.indom);
         }
@@ -424,6 +443,33 @@ impl Metric {
     }
 }
 
+/// The series that a metric had, by their instances.
+struct Old {
+    all: Vec<(i32, Option<Series>)>,
+    claimed: usize,
+    /// The next in order: instances come in order as a rule.
+    next: usize,
+}
+
+impl Old {
+    fn new(series: Vec<Series>) -> Self {
+        let mut all: Vec<_> = series.into_iter().map(|series| (series.inst, Some(series))).collect();
+        all.sort_unstable_by_key(|(inst, _)| *inst);
+        Self { all, claimed: 0, next: 0 }
+    }
+
+    /// The series of an instance, once; `None` where there was none.
+    fn claim(&mut self, inst: i32) -> Option<Option<Series>> {
+        let is_next = self.all.get(self.next).is_some_and(|(next, _)| *next == inst);
+        let at =
+            if is_next { Some(self.next) } else { self.all.binary_search_by_key(&inst, |(of, _)| *of).ok() };
+        let series = self.all.get_mut(at?)?.1.take();
+        self.next = at?.saturating_add(1);
+        self.claimed = self.claimed.saturating_add(usize::from(series.is_some()));
+        Some(series)
+    }
+}
+
 /// Whether it is the agent that does not answer, and not this metric.
 const fn is_down(status: Status) -> bool {
     matches!(
@@ -433,8 +479,12 @@ const fn is_down(status: Status) -> bool {
             | Status::TIMEOUT
             | Status::IPC
             | Status::EOF
+            | Status::NOTCONN
             | Status::PMDAFENCED
             | Status::PMDANOTREADY
+            | BROKEN_PIPE
+            | CONNECTION_RESET
+            | BAD_DESCRIPTOR
     )
 }
 
@@ -471,3 +521,8 @@ fn put(value: &mut Value, kind: Type, word: Word, is_in_situ: bool, results: &Re
     };
     *value = new.unwrap_or(Value::None);
 }
+
+/// What pmcd says of an agent that it finds dead: the system's error, negative.
+const BROKEN_PIPE: Status = Status(-32);
+const CONNECTION_RESET: Status = Status(-104);
+const BAD_DESCRIPTOR: Status = Status(-9);

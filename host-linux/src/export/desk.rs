@@ -234,7 +234,7 @@ impl Target {
     fn reply(&mut self, ended: &Ended, ask: Ask, web: Option<web::Stats>, took: Duration) -> Reply {
         let time = match &ended.result {
             Ok(time) => *time,
-            Err(why) => return Reply::Refused(503, format!("{}: {why}", self.spelt)),
+            Err(why) => return Reply::Refused(503, format!("{why} (asked at {})", self.spelt)),
         };
         let names = ended.selection.names().len();
         if names > 0 && ended.unknown.len() == names {

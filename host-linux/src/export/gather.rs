@@ -229,6 +229,7 @@ impl Gather {
         self.open.clear();
         self.recent.clear();
         self.names.clear();
+        self.catalog.forget_who_answers();
         (self.stage, self.wanted, self.doubt) = (Stage::Idle, None, Doubt::default());
         self.is_partial = false;
     }

@@ -50,8 +50,11 @@ pub(crate) struct Pmcd {
     tried: Option<Instant>,
     retry: Instant,
     back_off: Duration,
-    /// What was told last: whether pmcd was there.
-    told: Option<bool>,
+    /// What is known last: whether pmcd was there.
+    was_there: Option<bool>,
+    /// Whether the log has that too: it hears of one loss a minute at most, and of the end of that.
+    is_told: bool,
+    quiet_until: Instant,
     reconnects: u64,
 }
 
@@ -133,7 +136,9 @@ impl Pmcd {
             tried: None,
             retry: Instant::START,
             back_off: Duration::ZERO,
-            told: None,
+            was_there: None,
+            is_told: true,
+            quiet_until: Instant::START,
             reconnects: 0,
         }
     }
@@ -349,10 +354,7 @@ impl Pmcd {
         let twice = self.back_off.saturating_add(self.back_off);
         self.back_off = twice.max(FIRST_BACK_OFF).min(LAST_BACK_OFF);
         self.retry = self.tried.unwrap_or(Instant::START).saturating_add(self.back_off);
-        if self.told != Some(false) {
-            self.told = Some(false);
-            log.warning(format_args!("pmcd at {} cannot be reached: {why}", self.address));
-        }
+        self.miss(self.tried.unwrap_or(Instant::START), log, format_args!("cannot be reached: {why}"));
         for scrape in self.current.take().into_iter().chain(std::mem::take(&mut self.queue)) {
             let tickets = scrape.waiting.iter().map(|(ticket, _)| *ticket).collect();
             let failure = Failure::Unreachable(why.into());
@@ -366,12 +368,27 @@ impl Pmcd {
             left.clear();
         }
         self.back_off = Duration::ZERO;
-        if self.told != Some(true) {
-            if self.told.is_some() {
+        if self.was_there != Some(true) {
+            if self.was_there.is_some() {
                 self.reconnects = self.reconnects.saturating_add(1);
             }
-            self.told = Some(true);
-            log.info(format_args!("connected to pmcd at {}", self.address));
+            self.was_there = Some(true);
+            if self.is_told {
+                log.info(format_args!("connected to pmcd at {}", self.address));
+            }
+        }
+    }
+
+    /// pmcd is not there any more, or not yet.
+    fn miss(&mut self, now: Instant, log: &Log, what: fmt::Arguments<'_>) {
+        if self.was_there == Some(false) {
+            return;
+        }
+        self.was_there = Some(false);
+        self.is_told = now >= self.quiet_until;
+        if self.is_told {
+            self.quiet_until = now.saturating_add(QUIET);
+            log.warning(format_args!("pmcd at {} {what}", self.address));
         }
     }
 
@@ -386,8 +403,7 @@ impl Pmcd {
             self.go(left, until, Some(why.into()), log);
             return;
         }
-        log.warning(format_args!("pmcd at {} is gone: {why}", self.address));
-        self.told = Some(false);
+        self.miss(now, log, format_args!("is gone: {why}"));
         // One that lets us in and turns us out again is not asked without a pause.
         self.retry = self.tried.map_or(now, |tried| tried.saturating_add(FIRST_BACK_OFF));
         if let Some(scrape) = self.current.take() {
@@ -464,6 +480,8 @@ fn new_client(patience: Duration) -> Client {
 /// How soon, and at last how seldom, a pmcd that is gone is tried though nobody wants it.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(5);
+/// A pmcd that comes and goes is told of once in this time.
+const QUIET: Duration = Duration::from_secs(60);
 /// How often one scrape is begun.
 const MOST_BEGUN: u32 = 3;
 /// So long one pmcd may keep the loop from the others.

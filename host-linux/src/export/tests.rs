@@ -8,7 +8,7 @@ use pmbridge_core::pcp::{Desc, InDom, Pmid, Semantics, Status, Type, Units, labe
 use pmbridge_core::pdu::{Kind, desc, error, fetch, instance, label as labels, pmns, result, split, text};
 use pmbridge_core::role::client::{Client, Settings};
 use pmbridge_core::time::{Duration, Instant, Timestamp};
-use pmbridge_core::wire::{Writer, padded};
+use pmbridge_core::wire::Writer;
 
 use super::catalog::Value;
 use super::gather::{Gather, Gathered};
@@ -27,6 +27,7 @@ struct Metric {
 #[derive(Default)]
 pub(super) struct Server {
     metrics: BTreeMap<&'static str, Metric>,
+    names: BTreeMap<Pmid, &'static str>,
     instances: BTreeMap<u32, Vec<(i32, &'static str)>>,
     /// JSON by level, whose, and instance.
     labels: BTreeMap<(u32, u32), Vec<(i32, &'static str)>>,
@@ -65,6 +66,7 @@ fn names_pdu(names: &[String]) -> Vec<u8> {
 impl Server {
     fn metric(&mut self, name: &'static str, pmid: Pmid, indom: InDom, values: &[(i32, u32)]) {
         let desc = Desc { pmid, kind: Type::U32, indom, semantics: Semantics::INSTANT, units: Units::NONE };
+        self.names.entry(pmid).or_insert(name);
         self.metrics.insert(name, Metric { desc, text: name, values: Ok(values.to_vec()) });
     }
 
@@ -73,7 +75,7 @@ impl Server {
     }
 
     fn by_id(&self, pmid: Pmid) -> Option<&Metric> {
-        self.metrics.values().find(|metric| metric.desc.pmid == pmid)
+        self.metrics.get(self.names.get(&pmid)?)
     }
 
     fn refused(&self, kind: Kind, name: &str) -> Option<Vec<u8>> {
@@ -269,7 +271,7 @@ impl Talk {
         let selection = Rc::new(Selection::new(names, patterns).unwrap());
         self.server.asked.clear();
         self.gather.begin(&selection, Instant::from_millis(self.now));
-        let (mut input, mut output) = (Vec::new(), vec![0; 1 << 16]);
+        let (mut input, mut said, mut output) = (Vec::new(), Vec::new(), vec![0; 1 << 16]);
         loop {
             if let Some(gathered) = self.gather.gathered() {
                 return gathered;
@@ -277,13 +279,13 @@ impl Talk {
             let now = Instant::from_millis(self.now);
             let progress = self.client.step(&mut self.gather, &input, &mut output, now).unwrap();
             input.drain(..progress.consumed);
-            let mut asked = &output[..progress.produced];
+            said.extend_from_slice(&output[..progress.produced]);
             assert!(progress.consumed > 0 || progress.produced > 0 || !self.client.is_busy(), "stuck");
-            while let Some((_, _, len)) = split(asked).unwrap() {
-                input.extend(self.server.answer(&asked[..len]));
-                asked = &asked[len..];
+            while let Some((_, _, len)) = split(&said).unwrap() {
+                let asked: Vec<u8> = said.drain(..len).collect();
+                assert!(asked.len() <= 1 << 16, "more than pmcd takes");
+                input.extend(self.server.answer(&asked));
             }
-            assert!(asked.is_empty() && padded(input.len()) < 1 << 20);
         }
     }
 
@@ -451,11 +453,17 @@ fn a_metric_that_fails_costs_itself_only() {
 #[test]
 fn an_agent_is_down_when_none_of_its_metrics_answers() {
     let mut talk = Talk::new(server());
-    talk.server.metrics.get_mut("sample.one").unwrap().values = Err(Status::NOAGENT);
-    talk.page(&[]);
     let up = |talk: &Talk| talk.gather.catalog.agents().values().map(|agent| agent.is_up).collect::<Vec<_>>();
-    assert_eq!(up(&talk), [false, true]);
-    talk.server.values("sample.one", &[(-1, 1)]);
+    // The second is what pmcd says when it finds that an agent has died.
+    for status in [Status::NOAGENT, Status(-32)] {
+        talk.server.metrics.get_mut("sample.one").unwrap().values = Err(status);
+        talk.page(&[]);
+        assert_eq!(up(&talk), [false, true]);
+        talk.server.values("sample.one", &[(-1, 1)]);
+        talk.page(&[]);
+        assert_eq!(up(&talk), [true, true]);
+    }
+    talk.server.metrics.get_mut("sample.one").unwrap().values = Err(Status::PERMISSION);
     talk.page(&[]);
     assert_eq!(up(&talk), [true, true]);
 }
@@ -521,6 +529,21 @@ fn names_that_change_keep_what_is_known_of_the_others() {
     let page = talk.page(&[]);
     assert_eq!((page[0].as_str(), page.len()), (r#"a.one{hostname="vm"} 9"#, 7));
     assert_eq!((talk.asked(Kind::TEXT_REQ), talk.asked(Kind::INSTANCE_REQ)), (1, 0));
+}
+
+#[test]
+fn an_agent_whose_names_have_gone_is_down() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    let sample = talk.server.metrics.remove("sample.one").unwrap();
+    talk.server.state = Status::NAMES_CHANGE.0;
+    talk.page(&[]);
+    let up = |talk: &Talk| talk.gather.catalog.agents()[&29].is_up;
+    assert!(!up(&talk));
+    talk.server.metrics.insert("sample.one", sample);
+    talk.server.state = Status::NAMES_CHANGE.0;
+    talk.page(&[]);
+    assert!(up(&talk));
 }
 
 #[test]
@@ -608,4 +631,31 @@ fn a_server_without_metrics_has_an_empty_page() {
     let mut talk = Talk::new(Server::default());
     assert_eq!(talk.page(&[]), [""; 0]);
     assert_eq!(talk.asked(Kind::HIGHRES_FETCH), 0);
+}
+
+#[test]
+fn more_metrics_than_fit_one_question_are_of_one_time() {
+    let mut server = Server::default();
+    for n in 0..17_000_u16 {
+        let pmid = Pmid::new(60, n / 1000, n % 1000).unwrap();
+        server.metric(Box::leak(format!("m{n:05}").into()), pmid, InDom::NULL, &[(-1, n.into())]);
+    }
+    let mut talk = Talk::new(server);
+    let page = talk.page(&[]);
+    assert_eq!((page.len(), page[16_999].as_str()), (17_000, "m16999{} 16999"));
+    assert_eq!(talk.page(&[]), page);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH; 2]);
+}
+
+#[test]
+fn an_agent_whose_names_are_gone_is_down() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    talk.server.metrics.remove("sample.one");
+    talk.server.state = Status::NAMES_CHANGE.0;
+    talk.page(&[]);
+    assert!(!talk.gather.catalog.agents()[&29].is_up && talk.gather.catalog.agents()[&60].is_up);
+    talk.gather.reset();
+    talk.page(&[]);
+    assert_eq!(talk.gather.catalog.agents().len(), 1);
 }

@@ -171,8 +171,8 @@ fn half_read(port: u16) -> TcpStream {
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     let mut start = [0; 2000];
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let got = stream.read(&mut start).unwrap();
-    assert!(start[..got].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&start[..got]));
+    stream.read_exact(&mut start).unwrap();
+    assert!(start.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&start));
     stream
 }
 

@@ -74,8 +74,10 @@ fn names_of_an_agent_go_with_it_and_come_with_it() {
     assert!(shows("sample_long_hundred"));
     site.agents(&FEW);
     eventually("the awkward agent", || shows("awkward_still_number_zero").then_some(()));
-    site.kill_agent("awkward");
-    eventually("the awkward agent's crash", || (!shows("awkward_still_number_zero")).then_some(()));
+    eventually("the awkward agent's crash", || {
+        site.kill_agent("awkward");
+        (!shows("awkward_still_number_zero")).then_some(())
+    });
     assert!(shows("sample_long_hundred"));
     site.agents(&FEW);
     eventually("the awkward agent after its crash", || shows("awkward_still_number_zero").then_some(()));
@@ -130,8 +132,8 @@ fn it_tells_how_long_scrapes_take_and_how_agents_are() {
         lines.iter().filter(|line| line.contains("\"awkward\"") && line.contains("up")).cloned().collect()
     };
     assert!(of_awkward(&first).iter().any(|line| line.ends_with(" 1")), "{first:#?}");
-    site.kill_agent("awkward");
     eventually("the awkward agent told to be down", || {
+        site.kill_agent("awkward");
         let lines = of_awkward(&own(&good_page(&export, "/metrics")));
         lines.iter().any(|line| line.ends_with(" 0")).then_some(())
     });
