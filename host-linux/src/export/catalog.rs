@@ -172,12 +172,6 @@ impl Catalog {
             (metric.known.pmid, metric.known.desc, metric.alias) = (false, false, None);
             self.metrics.push(metric);
         }
-        // An agent whose names are its own business takes them with it.
-        let present: HashSet<u16> =
-            self.metrics.iter().filter_map(|metric| Some(metric.pmid?.domain())).collect();
-        for (domain, agent) in &mut self.agents {
-            agent.is_up &= present.contains(domain);
-        }
         self.owners.clear();
         // An agent that makes its names itself has none when it is dead.
         let named: HashSet<_> =

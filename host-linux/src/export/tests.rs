@@ -532,21 +532,6 @@ fn names_that_change_keep_what_is_known_of_the_others() {
 }
 
 #[test]
-fn an_agent_whose_names_have_gone_is_down() {
-    let mut talk = Talk::new(server());
-    talk.page(&[]);
-    let sample = talk.server.metrics.remove("sample.one").unwrap();
-    talk.server.state = Status::NAMES_CHANGE.0;
-    talk.page(&[]);
-    let up = |talk: &Talk| talk.gather.catalog.agents()[&29].is_up;
-    assert!(!up(&talk));
-    talk.server.metrics.insert("sample.one", sample);
-    talk.server.state = Status::NAMES_CHANGE.0;
-    talk.page(&[]);
-    assert!(up(&talk));
-}
-
-#[test]
 fn a_name_that_gets_another_number_or_type_is_told_anew() {
     let mut talk = Talk::new(server());
     talk.page(&[]);

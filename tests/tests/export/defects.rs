@@ -423,3 +423,23 @@ fn other_hosts_are_asked_only_where_that_is_allowed() {
     assert!(theirs.contains("kernel_all_load"), "{theirs}");
     assert_refused(&open.get("/metrics?names=pmcd&hostspec=127.0.0.1:1"), 403);
 }
+
+/// Strings are lost, and nothing is told of the scrape.
+#[test]
+fn d12_flags_say_what_a_page_has_where_a_request_does_not() {
+    if !can("d12_flags_say_what_a_page_has_where_a_request_does_not") {
+        return;
+    }
+    let site = pmbridge_tests::Site::start(&FEW);
+    let names = ["--names", "sample.long,awkward.still.string,pmcd", "--filter", "*.ten"];
+    let more = ["--naming", "prometheus", "--info"];
+    let export = pmbridge_tests::Export::start(site.port, &[&names[..], &more[..]].concat());
+    let page = good_page(&export, "/metrics");
+    assert!(page.contains("sample_long_hundred{") && !page.contains("sample_long_ten{"), "{page}");
+    assert!(page.contains("value=\"café\""), "strings: {page}");
+    assert!(!page.contains("# PCP5") && !page.contains("sample_float"), "{page}");
+    assert!(page.contains("pmbridge_export_scrape_duration_seconds"), "{page}");
+    let plain = good_page(&export, "/metrics?naming=pcp&info=false&names=sample");
+    assert!(plain.contains("# PCP5 sample.long.hundred ") && !plain.contains("awkward_"), "{plain}");
+    assert!(!plain.contains("sample_float"), "no request has more than the flags allow: {plain}");
+}

@@ -21,7 +21,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 PLACE = ("instid", "instname")  # labels that say which instance it is
 FIRST = 40  # faults shown
 # What the asking itself changes, only while it lasts.
-TOUCHED = re.compile(r"network\.(sockstat|tcp|tcpconn|tcp6conn|unix)\.|proc\.runq\.|kernel\.all\.(runnable|running|blocked|nprocs)|pmcd\.|mem\.|disk\.|vfs\.|cgroup\.|sample\.(magnitude|colour|updown|scale_step|step|drift|many|part_bin)")
+TOUCHED = re.compile(r"network\.(sockstat|tcp|tcpconn|tcp6conn|unix)\.|proc\.(runq\.|nprocs)|kernel\.all\.(runnable|running|blocked|nprocs)|pmcd\.|mem\.|disk\.|vfs\.|cgroup\.|sample\.(magnitude|colour|updown|scale_step|step|drift|many|part_bin)")
 OWN = ("pmbridge_", "process_")  # families of the exporter itself
 faults, notes = [], {}
 
@@ -343,7 +343,8 @@ def values(host, url):
 
 
 def same(first, second):
-    """Both pages have the same series; of names that differ, only how many."""
+    """Both pages have the same series; of names that differ, only how many. Labels may have lost their humps."""
+    low = lambda name: re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     pages = []
     for url in (first, second):
         page = Page(page_of(url)[0])
@@ -352,7 +353,7 @@ def same(first, second):
             if family.name.startswith(OWN):
                 continue
             for _, labels, _, _ in family.samples:
-                key = frozenset(labels.items())
+                key = frozenset((low(name), value) for name, value in labels.items())
                 pages[-1][key] = pages[-1].get(key, 0) + 1
     for labels in set(pages[0]) ^ set(pages[1]):
         fault("only one page has series with %s" % dict(labels))
