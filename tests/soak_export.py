@@ -249,6 +249,8 @@ def main():
     parser.add_argument("--pmbridge", required=True)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
+    # Whoever ends it ends its peers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faults, away, restarts = [], [], []
     site = peers.Site(AGENTS)
     export = prometheus = None
