@@ -384,7 +384,7 @@ mod tests {
                 clients: 1,
                 connections: 9,
                 scrapers: 512,
-                unread: 1 << 30
+                unread: 256 << 20
             }
         );
         assert_eq!(options.listen, "[::1]:4000".parse().unwrap());

@@ -36,7 +36,7 @@ impl Limits {
         clients: 512,
         connections: usize::MAX,
         scrapers: 512,
-        unread: 1 << 30,
+        unread: 256 << 20,
     };
 }
 

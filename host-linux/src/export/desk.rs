@@ -18,7 +18,7 @@ use super::query::{Defaults, Query};
 use super::selection::{Matching, Selection};
 use crate::flags;
 use crate::log::Log;
-use crate::web::{self, Document, Pages, Reply, Web, decoded};
+use crate::web::{self, Document, Pages, Reply, Web, decoded, room_for};
 
 /// Who waits for what, and the pmcds that are asked.
 pub(super) struct Desk {
@@ -240,7 +240,7 @@ impl Target {
         if names > 0 && ended.unknown.len() == names {
             return Reply::Refused(404, "pmcd has no metrics of these names".into());
         }
-        let mut page = Vec::with_capacity(self.typical.saturating_add(self.typical / 8));
+        let mut page = room_for(self.typical.saturating_add(self.typical / 8));
         let catalog = self.pmcd.catalog();
         let tally = self.pages.render(catalog, &ended.metrics, ask, time, &mut page);
         if let Some(web) = web {

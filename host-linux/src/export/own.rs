@@ -127,10 +127,10 @@ const TABLE: &[Row] = &[
         },
     ),
     counter(
-        "http_pages_refused",
-        "Pages for which those that are being read left no memory",
+        "http_pages_cut",
+        "Pages cut off half read, for newer ones needed their memory",
         |facts, samples| {
-            samples.one(facts.web.pages_refused);
+            samples.one(facts.web.pages_cut);
         },
     ),
     counter("http_responses", "Answers by status", |facts, samples| {

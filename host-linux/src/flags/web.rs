@@ -67,7 +67,8 @@ pub(super) const WEB_MAX_UNREAD: Flag = Flag {
     long: "web.max-unread",
     short: None,
     takes: Some("BYTES"),
-    help: "Let pages that somebody has not read to the end yet take BYTES together (1G); beyond it further ones are 503.",
+    help: "Let pages that somebody has not read to the end yet take BYTES together (256M). Where a new one has no room, the \
+           oldest are cut off.",
     set: |o, v| {
         o.limits.unread = size(v)?;
         Ok(())

@@ -12,13 +12,15 @@ use pmbridge_core::time::{Duration, Instant};
 
 use super::{Host, PATIENCE};
 use crate::memory::Memory;
-use crate::web::{Document, Pages, Reply, decoded};
+use crate::web::{Document, Pages, Reply, decoded, room_for};
 
 /// The rounds that are under way, by the number that their requests hold.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
     open: BTreeMap<u64, Round>,
     last: u64,
+    /// Bytes of the last page: the next is about as long.
+    typical: usize,
 }
 
 /// What a page is to be.
@@ -174,7 +176,10 @@ impl Host {
                 view.is_scraped(*source) || view.is_fresh(*source, asked.0)
             });
             if told || now >= asked.1 {
-                round.page = Some(Rc::new(render(self.store.view(), &round.ask, round.since)));
+                let room = room_for(self.rounds.typical.saturating_add(self.rounds.typical / 8));
+                let page = render(self.store.view(), &round.ask, round.since, room);
+                self.rounds.typical = page.plain().len();
+                round.page = Some(Rc::new(page));
                 made = true;
             }
         }
@@ -258,7 +263,7 @@ fn is_below(name: &[u8], begin: &[u8]) -> bool {
 }
 
 /// Makes a page.
-fn render(view: View<'_>, ask: &Ask, since: Ticket) -> Document {
+fn render(view: View<'_>, ask: &Ask, since: Ticket, mut text: Vec<u8>) -> Document {
     let select = |view: View<'_>, metric: &Metric| {
         let is_of = ask.sources.is_empty() || ask.sources.contains(&view.source_of(metric));
         let name = view.name(metric);
@@ -266,7 +271,6 @@ fn render(view: View<'_>, ask: &Ask, since: Ticket) -> Document {
     };
     let all = ask.sources.is_empty() && ask.names.is_empty();
     let mut page = Page::new(ask.format, since);
-    let mut text = Vec::new();
     loop {
         let from = text.len();
         text.resize(from.saturating_add(ROOM.max(from / 2)), 0);
@@ -275,7 +279,6 @@ fn render(view: View<'_>, ask: &Ask, since: Ticket) -> Document {
             if all { page.write(view, None, room) } else { page.write(view, Some(&select), room) };
         text.truncate(from.saturating_add(written));
         if done {
-            text.shrink_to_fit();
             return Document::new(ask.format.content_type(), text);
         }
     }

@@ -109,6 +109,11 @@ impl Conn {
         [speaks, self.stalls, self.page_by, self.lingers].into_iter().flatten().min()
     }
 
+    /// Whether the page that it reads was cut off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.guest.is_cut()
+    }
+
     /// Takes leave of the pages.
     pub(super) fn leave(&mut self, pages: &mut dyn Pages) {
         self.guest.leave(pages);

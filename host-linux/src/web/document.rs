@@ -1,6 +1,6 @@
 //! A page in memory, as it is and packed, once for all who read it.
 
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
@@ -11,12 +11,14 @@ pub(crate) struct Document {
     content_type: &'static str,
     plain: Vec<u8>,
     gzip: OnceCell<Vec<u8>>,
+    is_cut: Cell<bool>,
 }
 
 impl Document {
     /// A page of this type.
-    pub(crate) const fn new(content_type: &'static str, plain: Vec<u8>) -> Self {
-        Self { content_type, plain, gzip: OnceCell::new() }
+    pub(crate) fn new(content_type: &'static str, mut plain: Vec<u8>) -> Self {
+        plain.shrink_to_fit();
+        Self { content_type, plain, gzip: OnceCell::new(), is_cut: Cell::new(false) }
     }
 
     /// What it is.
@@ -27,6 +29,16 @@ impl Document {
     /// The page as it is.
     pub(crate) fn plain(&self) -> &[u8] {
         &self.plain
+    }
+
+    /// It is not to be read any more.
+    pub(super) fn cut(&self) {
+        self.is_cut.set(true);
+    }
+
+    /// Whether it is not to be read any more.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut.get()
     }
 
     /// What it takes, packed too if it was.
@@ -43,6 +55,17 @@ impl Document {
     }
 }
 
+/// Room for a page that is about so long. A large one has its memory from the kernel, which has it back once the page
+/// was read: pages of many sizes that come and go would leave holes that nothing else fits. What is not written takes
+/// no memory.
+pub(crate) fn room_for(bytes: usize) -> Vec<u8> {
+    let mut room = Vec::new();
+    let want = if bytes < LARGE { bytes } else { bytes.max(ALWAYS_MAPPED) };
+    // Where so much is not to be had, it grows as it is written.
+    let _ = room.try_reserve_exact(want);
+    room
+}
+
 /// Packed at the level that costs least: a page is sent once, and its lines are alike.
 fn packed(plain: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
@@ -51,6 +74,10 @@ fn packed(plain: &[u8]) -> Vec<u8> {
     packed.unwrap_or_default()
 }
 
+/// Smaller pages are as good as any other memory.
+const LARGE: usize = 1 << 20;
+/// The C library maps what is larger than 32 MiB at its own, whatever came before.
+const ALWAYS_MAPPED: usize = (32 << 20) + (64 << 10);
 /// What fits one packet anyway is not packed.
 const WORTH_IT: usize = 1400;
 /// Nor what would hold everybody else up.

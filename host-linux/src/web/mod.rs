@@ -34,7 +34,7 @@ use conn::{Conn, Fate, Turn};
 use shelf::Shelf;
 use site::House;
 
-pub(crate) use document::Document;
+pub(crate) use document::{Document, room_for};
 
 /// What a web server is told at its start.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     /// Connections at once.
     pub(crate) max_connections: usize,
-    /// Bytes of pages that are out and not read to the end, but for the only one.
+    /// Bytes of pages that are out and not read to the end; the newest may take more.
     pub(crate) max_unread: usize,
     /// How long a page may take to be there.
     pub(crate) timeout: Duration,
@@ -90,8 +90,8 @@ pub(crate) struct Stats {
     pub(crate) dropped: u64,
     /// Answers, by status.
     pub(crate) answers: BTreeMap<u16, u64>,
-    /// Pages that were not given, for those that are being read took all the memory they may.
-    pub(crate) pages_refused: u64,
+    /// Pages that were cut off, for newer ones needed their room.
+    pub(crate) pages_cut: u64,
     /// Bytes of answers.
     pub(crate) bytes: u64,
 }
@@ -226,6 +226,9 @@ impl Web {
             self.ready.remove(&place);
             self.next = place.saturating_add(1);
             self.turn(place, pages, now);
+            if self.house.shelf.has_cut() {
+                self.drop_cut(pages);
+            }
         }
     }
 
@@ -240,8 +243,8 @@ impl Web {
     /// How it has fared.
     pub(crate) fn stats(&self) -> Stats {
         let connections = self.open();
-        let pages_refused = self.house.shelf.refused;
-        Stats { connections, pages_refused, answers: self.house.answers.clone(), ..self.stats.clone() }
+        let pages_cut = self.house.shelf.cut;
+        Stats { connections, pages_cut, answers: self.house.answers.clone(), ..self.stats.clone() }
     }
 
     fn open(&self) -> usize {
@@ -359,6 +362,15 @@ impl Web {
             }
             self.alarms.extend(alarm.map(|at| (at, place)));
             conn.alarm = alarm;
+        }
+    }
+
+    /// Closes the connections whose pages were cut off.
+    fn drop_cut(&mut self, pages: &mut dyn Pages) {
+        let is_cut = |conn: &Option<Conn>| conn.as_ref().is_some_and(Conn::is_cut);
+        while let Some(place) = self.conns.iter().position(is_cut) {
+            self.stats.dropped = self.stats.dropped.saturating_add(1);
+            self.close(place, pages);
         }
     }
 

@@ -1,39 +1,51 @@
 //! The pages that are being read: together they take no more than they may.
+//!
+//! Whoever reads slowly keeps a page that was true long ago. Where there is no room for a new one, the oldest go, so that
+//! nobody who reads slowly keeps others from theirs.
 
 use std::rc::{Rc, Weak};
 
 use super::Document;
 
-/// Pages that somebody has not read to the end yet.
+/// Pages that somebody has not read to the end yet, the oldest first.
 #[derive(Debug)]
 pub(super) struct Shelf {
     most: usize,
     out: Vec<Weak<Document>>,
-    /// Pages that there was no room for.
-    pub(super) refused: u64,
+    has_cut: bool,
+    /// Pages that were cut off.
+    pub(super) cut: u64,
 }
 
 impl Shelf {
     /// A shelf for pages of so many bytes together.
     pub(super) const fn new(most: usize) -> Self {
-        Self { most, out: Vec::new(), refused: 0 }
+        Self { most, out: Vec::new(), has_cut: false, cut: 0 }
     }
 
-    /// Whether this page may be read too: one that others read already, one that fits, or the only one.
-    pub(super) fn takes(&mut self, page: &Rc<Document>) -> bool {
+    /// A page begins to be read, by one more reader perhaps. The newest may take all that there is, and more.
+    pub(super) fn put(&mut self, page: &Rc<Document>) {
         self.out.retain(|other| other.strong_count() > 0);
-        let others = || self.out.iter().filter_map(Weak::upgrade);
-        if others().any(|other| Rc::ptr_eq(&other, page)) {
-            return true;
+        if self.out.iter().any(|other| std::ptr::eq(other.as_ptr(), Rc::as_ptr(page))) {
+            return;
         }
-        let taken = others().fold(0_usize, |sum, other| sum.saturating_add(other.bytes()));
-        let fits = taken == 0 || taken.saturating_add(page.bytes()) <= self.most;
-        if fits {
-            self.out.push(Rc::downgrade(page));
-        } else {
-            self.refused = self.refused.saturating_add(1);
+        let old: Vec<_> = self.out.iter().filter_map(Weak::upgrade).filter(|old| !old.is_cut()).collect();
+        self.out.push(Rc::downgrade(page));
+        let mut taken = old.iter().fold(page.bytes(), |sum, old| sum.saturating_add(old.bytes()));
+        for old in old {
+            if taken <= self.most {
+                return;
+            }
+            taken = taken.saturating_sub(old.bytes());
+            old.cut();
+            self.has_cut = true;
+            self.cut = self.cut.saturating_add(1);
         }
-        fits
+    }
+
+    /// Whether pages were cut off since this was asked last: who reads them is to go.
+    pub(super) const fn has_cut(&mut self) -> bool {
+        std::mem::replace(&mut self.has_cut, false)
     }
 }
 
@@ -46,24 +58,36 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_are_read_slowly_leave_room_for_no_more_than_they_may() {
+    fn the_oldest_pages_go_where_a_new_one_has_no_room() {
         let mut shelf = Shelf::new(100);
-        let (first, second, third) = (page(60), page(40), page(1));
-        assert!(shelf.takes(&first) && shelf.takes(&first) && shelf.takes(&second));
-        assert!(!shelf.takes(&third), "it is full");
-        assert!(shelf.takes(&first), "others read it too");
-        drop(second);
-        assert!(shelf.takes(&third), "one was read to the end");
-        assert_eq!(shelf.refused, 1);
+        let pages = [60, 40, 20, 20].map(page);
+        shelf.put(&pages[0]);
+        shelf.put(&pages[0]);
+        shelf.put(&pages[1]);
+        assert!(!shelf.has_cut());
+        shelf.put(&pages[2]);
+        assert!(shelf.has_cut() && !shelf.has_cut());
+        shelf.put(&pages[3]);
+        assert_eq!(pages.each_ref().map(|page| page.is_cut()), [true, false, false, false]);
+        assert_eq!(shelf.cut, 1);
     }
 
     #[test]
-    fn the_only_page_may_be_of_any_size() {
+    fn a_page_that_was_read_takes_no_room() {
         let mut shelf = Shelf::new(100);
-        let large = page(1000);
-        assert!(shelf.takes(&large));
-        assert!(!shelf.takes(&page(1)));
-        drop(large);
-        assert!(shelf.takes(&page(1)));
+        shelf.put(&page(90));
+        let (second, third) = (page(90), page(10));
+        shelf.put(&second);
+        shelf.put(&third);
+        assert!(!shelf.has_cut());
+    }
+
+    #[test]
+    fn the_newest_page_may_be_of_any_size() {
+        let mut shelf = Shelf::new(100);
+        let (small, large) = (page(1), page(1000));
+        shelf.put(&small);
+        shelf.put(&large);
+        assert!(small.is_cut() && !large.is_cut());
     }
 }

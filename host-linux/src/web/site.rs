@@ -55,6 +55,11 @@ impl Guest {
         self.rest().len().saturating_add(self.sent)
     }
 
+    /// Whether what goes out is not to be read any more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.page.as_ref().is_some_and(|page| page.is_cut())
+    }
+
     /// The connection has ended.
     pub(super) fn leave(&mut self, pages: &mut dyn Pages) {
         if let Some(wait) = self.wait.take() {
@@ -122,10 +127,7 @@ impl Site for Desk<'_> {
                     }
                     Reply::Page(page) => {
                         self.guest.wait = None;
-                        if !self.house.shelf.takes(&page) {
-                            let text = "pages that are still being read take all the memory they may (--web.max-unread)";
-                            return self.line(Status::UNAVAILABLE, text, request);
-                        }
+                        self.house.shelf.put(&page);
                         self.page(Status::OK, page, request)
                     }
                 }

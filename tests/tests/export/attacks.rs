@@ -136,6 +136,34 @@ fn strange_heads_are_answered_with_what_is_wrong_with_them() {
     }
 }
 
+/// Pages of two minutes ago that nobody reads on are no reason to have none for others.
+#[test]
+fn scrapers_that_stop_reading_make_room_for_those_who_read() {
+    if !can("scrapers_that_stop_reading_make_room_for_those_who_read") {
+        return;
+    }
+    let (_site, mut export) = beside(&[Agent::Pmcd, Agent::Awkward(20_000)], &["--web.max-unread", "32M"]);
+    let length = good_page(&export, "/metrics").len();
+    let streams: Vec<_> = (0..16)
+        .map(|_| {
+            let stream = half_read(export.port);
+            // Its own page, as the next comes from another scrape.
+            good_page(&export, "/metrics?names=pmcd");
+            stream
+        })
+        .collect();
+    assert_eq!(good_page(&export, "/metrics").len() / 1000, length / 1000);
+    let cut: u64 =
+        super::value(&good_page(&export, "/metrics?names=pmcd"), "pmbridge_export_http_pages_cut_total")
+            .parse()
+            .unwrap();
+    assert!(cut > 0, "{cut}");
+    let usage = Usage::of(export.process.id());
+    assert!(usage.resident < 128 << 20, "{usage:?} for 16 pages of {length}");
+    drop(streams);
+    assert_serves(&mut export);
+}
+
 /// Each round of sixty costs pmproxy 176 to 358 MB, for good.
 #[test]
 fn scrapers_that_go_in_the_middle_of_a_page_leave_nothing_behind() {
@@ -150,9 +178,9 @@ fn scrapers_that_go_in_the_middle_of_a_page_leave_nothing_behind() {
         good_page(export, "/metrics?names=pmcd");
         Usage::of(export.process.id())
     };
-    let first = round(&export);
+    let first = Usage::of(export.process.id());
     let mut last = first;
-    for _ in 0..4 {
+    for _ in 0..5 {
         last = round(&export);
     }
     eprintln!("{first:?} {last:?}");
