@@ -168,7 +168,7 @@ impl Default for Export {
             pmcd: "local:".into(),
             names: Vec::new(),
             filters: Vec::new(),
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(8),
             targets: Vec::new(),
             naming: Naming::Pcp,
             info: false,

@@ -141,7 +141,7 @@ impl Desk {
             info: self.options.info,
             target_is_host: !self.options.targets.is_empty(),
         };
-        let mut read = Query::read(decoded.into_iter(), defaults)?;
+        let mut read = Query::read(&decoded, defaults)?;
         let is_exported = read.keep_within(&self.options.names);
         let own = self.options.filters.iter().map(|filter| (Matching::Glob, filter.clone()));
         let patterns = own.chain(read.filters.iter().map(|filter| (read.matching, filter.clone()))).collect();

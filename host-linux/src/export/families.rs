@@ -5,6 +5,7 @@
 //! several come to; the rule for the others is in [`export`]. Under Prometheus' naming a metric takes a name once it is
 //! known what it is, which makes the name; under PCP's at once.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -137,16 +138,13 @@ impl Family {
     /// Writes what stands above the samples.
     fn head(&self, naming: Naming, format: Format, metric: &Metric, desc: &Desc, out: &mut Vec<u8>) {
         let mut put = |piece: &[u8]| out.extend_from_slice(piece);
+        let help = help(naming, metric);
         if format != Format::OpenMetrics {
             if naming == Naming::Pcp && self.kind != Kind::Info {
                 export::pcp_line(&metric.name, desc, &mut put);
             }
-            let family = writer::Family {
-                name: &self.sample,
-                kind: self.kind,
-                help: Help::Plain(&metric.oneline),
-                unit: "",
-            };
+            let family =
+                writer::Family { name: &self.sample, kind: self.kind, help: Help::Plain(&help), unit: "" };
             return writer::head_as(format, &family, "", &mut put);
         }
         let mut unit = Vec::new();
@@ -154,15 +152,16 @@ impl Family {
         let family = writer::Family {
             name: self.sample.get(..self.stem).unwrap_or_default(),
             kind: self.open,
-            help: Help::Plain(&metric.oneline),
+            help: Help::Plain(&help),
             unit: str::from_utf8(&unit).unwrap_or_default(),
         };
         writer::head(format, &family, &mut put);
     }
 
     /// Writes the head for OpenMetrics of a counter that has a value no counter can have there.
-    pub(super) fn doubtful_head(&self, metric: &Metric, out: &mut Vec<u8>) {
-        let help = Help::Plain(&metric.oneline);
+    pub(super) fn doubtful_head(&self, naming: Naming, metric: &Metric, out: &mut Vec<u8>) {
+        let help = help(naming, metric);
+        let help = Help::Plain(&help);
         let family = writer::Family { name: &self.sample, kind: Kind::Unknown, help, unit: "" };
         writer::head(Format::OpenMetrics, &family, &mut |piece| out.extend_from_slice(piece));
     }
@@ -170,6 +169,15 @@ impl Family {
     /// Whether it is a counter in this format, so that its values have to be those of one.
     pub(super) fn is_strict(&self, format: Format) -> bool {
         format == Format::OpenMetrics && self.open == Kind::Counter
+    }
+}
+
+/// What a family is about. Where its name is not that of PCP with other dots, that stands there too.
+fn help(naming: Naming, metric: &Metric) -> Cow<'_, str> {
+    match naming {
+        Naming::Pcp => Cow::Borrowed(&metric.oneline),
+        Naming::Prometheus if metric.oneline.is_empty() => format!("PCP: {}", metric.name).into(),
+        Naming::Prometheus => format!("{} (PCP: {})", metric.oneline, metric.name).into(),
     }
 }
 

@@ -35,20 +35,27 @@ impl From<String> for Text {
     }
 }
 
-/// Labels whose names have no humps, if any has. One that would be called as another keeps its name.
+/// Labels that are called as Prometheus' conventions have it, if any is not. One that would be called as another has
+/// `_` behind its name, as have `le` and `quantile`, which belong to histograms and summaries.
 fn smooth(labels: LabelSet<'_>) -> Option<String> {
-    if !labels.into_iter().any(|label| has_humps(label.name.raw())) {
+    let is_rough = |name: &str| has_humps(name) || matches!(name, "le" | "quantile");
+    if !labels.into_iter().any(|label| is_rough(label.name.raw())) {
         return None;
     }
     let mut taken: HashSet<String> = labels.into_iter().map(|label| label.name.raw().to_owned()).collect();
     let mut text = String::new();
     for one in labels {
-        let mut name = Vec::new();
-        label(one.name.raw(), &mut |piece| name.extend_from_slice(piece));
-        let name = String::from_utf8(name).ok().filter(|_| has_humps(one.name.raw()));
-        let name = name.filter(|name| taken.insert(name.clone()));
+        let mut name = one.name.raw().to_owned();
+        if is_rough(&name) {
+            let mut smooth = Vec::new();
+            label(&name, &mut |piece| smooth.extend_from_slice(piece));
+            name = String::from_utf8(smooth).unwrap_or_default();
+            while !taken.insert(name.clone()) {
+                name.push('_');
+            }
+        }
         text.push_str(if text.is_empty() { "" } else { "," });
-        text.push_str(name.as_deref().unwrap_or_else(|| one.name.raw()));
+        text.push_str(&name);
         text.push_str("=\"");
         text.push_str(one.value.raw());
         text.push('"');
@@ -289,7 +296,8 @@ mod tests {
         };
         assert_eq!(texts(r#"a="x\"Y",b_c="d""#), r#"a="x\"Y",b_c="d""#);
         assert_eq!(texts(r#"aB="fooBar",HTTPCode="1",b="d\\""#), r#"a_b="fooBar",HTTPCode="1",b="d\\""#);
-        assert_eq!(texts(r#"aB="1",a_b="2""#), r#"aB="1",a_b="2""#);
-        assert_eq!(texts(r#"aBc="1",aBC="2""#), r#"a_bc="1",aBC="2""#);
+        assert_eq!(texts(r#"aB="1",a_b="2""#), r#"a_b_="1",a_b="2""#);
+        assert_eq!(texts(r#"aBc="1",aBC="2""#), r#"a_bc="1",a_bc_="2""#);
+        assert_eq!(texts(r#"le="1",quantile="2",title="3""#), r#"le_="1",quantile_="2",title="3""#);
     }
 }

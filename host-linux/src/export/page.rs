@@ -100,7 +100,7 @@ fn render_family(
         return 0;
     }
     if family.is_strict(ask.format) && !series.iter().all(|series| may_count(&series.value)) {
-        family.doubtful_head(metric, out);
+        family.doubtful_head(ask.naming, metric, out);
     } else {
         out.extend_from_slice(head);
     }

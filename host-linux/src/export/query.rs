@@ -31,16 +31,14 @@ pub(crate) struct Query {
 pub(crate) struct Defaults {
     pub(crate) naming: Naming,
     pub(crate) info: bool,
-    /// `target` is a host, as exporters for many hosts have it; else it is one more word for names, as in pmproxy.
+    /// `target` is a host, as exporters for many hosts have it, where no other word names one; else it is one more word
+    /// for names, as in pmproxy.
     pub(crate) target_is_host: bool,
 }
 
 impl Query {
     /// Reads decoded parameters; an error is a line for who asked.
-    pub(crate) fn read<'a>(
-        pairs: impl Iterator<Item = (impl AsRef<str> + 'a, impl AsRef<str> + 'a)>,
-        defaults: Defaults,
-    ) -> Result<Self, String> {
+    pub(crate) fn read(pairs: &[(String, String)], defaults: Defaults) -> Result<Self, String> {
         let mut query = Self {
             host: None,
             names: Vec::new(),
@@ -52,13 +50,12 @@ impl Query {
         };
         // The first of pmproxy's words for names that is there counts, wherever it stands.
         let mut rank = WORDS_FOR_NAMES.len();
+        let is_host = |name: &str| matches!(name, "hostspec" | "hostname");
+        let target_is_host = defaults.target_is_host && !pairs.iter().any(|(name, _)| is_host(name));
         for (name, value) in pairs {
-            let (name, value) = (name.as_ref(), value.as_ref());
-            let is_host =
-                matches!(name, "hostspec" | "hostname") || (name == "target" && defaults.target_is_host);
-            if is_host {
+            if is_host(name) || (name == "target" && target_is_host) {
                 query.set_host(value)?;
-            } else if let Some(place) = WORDS_FOR_NAMES.iter().position(|word| *word == name) {
+            } else if let Some(place) = WORDS_FOR_NAMES.iter().position(|word| word == name) {
                 if place < rank {
                     (rank, query.names) = (place, Vec::new());
                 }
@@ -83,7 +80,8 @@ impl Query {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
-            "filter" => self.filters.extend(list(value)),
+            // How it is read is known when all is known.
+            "filter" => self.filters.push(value.to_owned()),
             "match" => {
                 self.matching = Matching::named(value).ok_or("match: is none of glob, regex, exact")?;
             }
@@ -102,6 +100,9 @@ impl Query {
     }
 
     fn check(&mut self) -> Result<(), String> {
+        let matching = self.matching;
+        let filters = core::mem::take(&mut self.filters);
+        self.filters = filters.iter().flat_map(|filter| patterns(filter, matching)).collect();
         if self.names.len() > MOST_NAMES || self.filters.len() > MOST_NAMES {
             return Err(format!("more than {MOST_NAMES} names or patterns"));
         }
@@ -146,8 +147,28 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
+/// The patterns in a list. In a regex a comma in brackets of any sort is the regex's own, as one behind a backslash is.
+fn patterns(text: &str, matching: Matching) -> Vec<String> {
+    if matching != Matching::Regex {
+        return list(text).collect();
+    }
+    let (mut depth, mut is_escaped) = (0_usize, false);
+    let parts = text.split(|c: char| {
+        let was_escaped = is_escaped;
+        is_escaped = c == '\\' && !was_escaped;
+        match c {
+            _ if was_escaped => {}
+            '(' | '[' | '{' => depth = depth.saturating_add(1),
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0 && !was_escaped
+    });
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
 fn switch(name: &str, value: &str) -> Result<bool, String> {
-    match value {
+    match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => Err(format!("{name}: is none of true, false")),
@@ -167,7 +188,9 @@ mod tests {
 
     fn read(text: &str, defaults: Defaults) -> Result<Query, String> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        Query::read(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))), defaults)
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Query::read(&pairs, defaults)
     }
 
     fn names(text: &str) -> Vec<String> {
@@ -196,7 +219,17 @@ mod tests {
         assert_eq!(read("target=far&names=a", many).unwrap().host.as_deref(), Some("far"));
         assert_eq!(read("hostspec=far", PLAIN).unwrap().host.as_deref(), Some("far"));
         assert_eq!(read("hostname=far", PLAIN).unwrap().host.as_deref(), Some("far"));
-        assert!(read("hostspec=far&target=near", many).is_err());
+        assert!(read("hostspec=far&hostname=near", many).is_err());
+        let both = read("hostspec=far&target=kernel", many).unwrap();
+        assert_eq!((both.host.as_deref(), &both.names[..]), (Some("far"), &["kernel".to_owned()][..]));
+    }
+
+    #[test]
+    fn a_comma_in_the_brackets_of_a_regex_is_its_own() {
+        let filters = |text: &str| read(text, PLAIN).unwrap().filters;
+        assert_eq!(filters("filter=b{1,2},a[,]&match=regex"), ["a[,]", "b{1,2}"]);
+        assert_eq!(filters("match=regex&filter=a\\,b,c\\(,d"), ["a\\,b", "c\\(", "d"]);
+        assert_eq!(filters("filter=a{1,2}"), ["2}", "a{1"]);
     }
 
     #[test]

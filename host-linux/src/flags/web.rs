@@ -56,7 +56,8 @@ pub(super) const WEB_MAX_CONNECTIONS: Flag = Flag {
     long: "web.max-connections",
     short: None,
     takes: Some("N"),
-    help: "Have at most N connections open of those who want pages (512); further ones are told 503.",
+    help: "Have at most N connections open of those who want pages (512). Of further ones, 64 at a time are told 503; the \
+           others are closed.",
     set: |o, v| {
         o.limits.scrapers = size(v)?;
         Ok(())
@@ -147,7 +148,8 @@ pub(super) const EXPORT: Command = Command {
             long: "timeout",
             short: Some('t'),
             takes: Some("SECONDS"),
-            help: "How long pmcd may take to answer (5). A scrape that takes longer is told 503.",
+            help: "How long pmcd may take to answer (8). A scrape that takes longer is told 503. pmcd itself waits 5 s for an \
+                   agent that hangs, and then answers without it; Prometheus waits 10 s unless it is told otherwise.",
             set: |o, v| {
                 o.export.timeout = seconds(v)?;
                 Ok(())

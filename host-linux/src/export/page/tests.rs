@@ -118,19 +118,19 @@ pmcd_version_info{value="x",value_="6.0 \"\n"} 1 1795423352.795123456
 
 #[test]
 fn prometheus_names_have_base_units() {
-    let want = r#"# HELP disk_read_bytes help \"of\" disk.read_kb
+    let want = r#"# HELP disk_read_bytes help \"of\" disk.read_kb (PCP: disk.read_kb)
 # TYPE disk_read_bytes counter
 # UNIT disk_read_bytes bytes
 disk_read_bytes_total 18889465931478580853760
-# HELP kernel_all_load help \"of\" kernel.all.load
+# HELP kernel_all_load help \"of\" kernel.all.load (PCP: kernel.all.load)
 # TYPE kernel_all_load gauge
 kernel_all_load{instid="1",instname="1 minute"} 2.34
 kernel_all_load{instid="5",instname="5 minute"} NaN
-# HELP kernel_all_user_seconds help \"of\" kernel.all.user
+# HELP kernel_all_user_seconds help \"of\" kernel.all.user (PCP: kernel.all.user)
 # TYPE kernel_all_user_seconds counter
 # UNIT kernel_all_user_seconds seconds
 kernel_all_user_seconds_total 1.234
-# HELP pmcd_version help \"of\" pmcd.version
+# HELP pmcd_version help \"of\" pmcd.version (PCP: pmcd.version)
 # TYPE pmcd_version info
 pmcd_version_info{value="x",value_="6.0 \"\n"} 1
 # EOF
@@ -138,7 +138,7 @@ pmcd_version_info{value="x",value_="6.0 \"\n"} 1
     assert_eq!(page(&few(), ask(Naming::Prometheus, Format::OpenMetrics)), want);
     let text = page(&few(), ask(Naming::Prometheus, Format::Text004));
     assert!(text.starts_with(
-        "# HELP disk_read_bytes_total help \"of\" disk.read_kb\n# TYPE disk_read_bytes_total counter\n"
+        "# HELP disk_read_bytes_total help \"of\" disk.read_kb (PCP: disk.read_kb)\n# TYPE disk_read_bytes_total counter\n"
     ));
     assert!(text.contains("\n# TYPE pmcd_version_info gauge\npmcd_version_info{"));
     let times = Ask { times: true, ..ask(Naming::Prometheus, Format::Text100) };
