@@ -343,8 +343,8 @@ def values(host, url):
 
 
 def same(first, second):
-    """Both pages have the same series; of names that differ, only how many. Labels may have lost their humps."""
-    low = lambda name: re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    """Both pages have the same series; of names that differ, only how many. Labels may be called as conventions have it."""
+    low = lambda name: re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower().rstrip("_")
     pages = []
     for url in (first, second):
         page = Page(page_of(url)[0])
