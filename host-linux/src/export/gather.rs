@@ -104,6 +104,7 @@ struct Plan {
     /// Where each of them is in the catalogue.
     places: Vec<usize>,
     domains: Vec<u16>,
+    indoms: Vec<InDom>,
     /// Some of what is wanted cannot be fetched, as pmcd has not said what it is.
     is_lacking: bool,
 }
@@ -386,9 +387,12 @@ impl Gather {
             self.catalog.prepare(place);
             plan.pmids.push(desc.pmid);
             plan.places.push(place);
+            plan.indoms.push(desc.indom);
         }
         plan.domains.sort_unstable();
         plan.domains.dedup();
+        plan.indoms.sort_unstable();
+        plan.indoms.dedup();
         let places = self.wanted.as_ref().map(|wanted| Rc::clone(&wanted.places));
         for place in places.iter().flat_map(|places| places.iter()) {
             self.catalog.share(*place);
@@ -410,11 +414,22 @@ impl Gather {
             self.recent.iter_mut().chain(&mut self.wanted).for_each(|wanted| wanted.retry = Retry::default());
             return Stage::Begin;
         }
-        for indom in &self.catalog.dirty {
-            self.queue.push_back(Job::Instances(*indom));
-            self.queue.push_back(Job::Members(*indom));
+        for indom in self.doubtful_indoms() {
+            self.queue.push_back(Job::Instances(indom));
+            self.queue.push_back(Job::Members(indom));
         }
         Stage::Instances
+    }
+
+    /// The domains whose instances are to be read: what came says so, or it is long ago that they were. Nobody tells of
+    /// an instance that is called otherwise now.
+    fn doubtful_indoms(&self) -> Vec<InDom> {
+        let shown = self.plan_now().map_or(&[][..], |plan| &plan.indoms);
+        let old = shown.iter().copied().filter(|indom| self.catalog.labels.is_old(*indom, self.now));
+        let mut indoms: Vec<_> = self.catalog.dirty.iter().copied().chain(old).collect();
+        indoms.sort_unstable();
+        indoms.dedup();
+        indoms
     }
 
     fn end(&mut self) -> Stage {
@@ -477,9 +492,11 @@ impl Gather {
             }
             (Job::Instances(_), Answer::Refused(_)) => {}
             (Job::Members(indom), answer) => {
-                let sets = self.sets(answer)?.flatten();
-                self.catalog.labels.label_members(indom, sets.as_ref());
-                self.catalog.settle(indom);
+                // Where they are not known yet, those of last time hold.
+                if let Some(sets) = self.sets(answer)? {
+                    self.catalog.labels.label_members(indom, sets.as_ref());
+                }
+                self.catalog.settle(indom, self.now);
             }
             (Job::Fetch(range), Answer::Results(results)) => self.take(range, &results),
             (Job::Fetch(_), Answer::Refused(status)) => self.refused = Some(status),

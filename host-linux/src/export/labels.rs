@@ -11,6 +11,7 @@ use pmbridge_core::mapping::export::{Naming, has_humps, label};
 use pmbridge_core::mapping::label::merge;
 use pmbridge_core::pcp::{IN_NULL, InDom, Pmid, label};
 use pmbridge_core::role::client::{Instances, Labels as Sets};
+use pmbridge_core::time::{Duration, Instant};
 
 /// The labels of a series as an exposition has them, `a="b",c="d"`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -91,6 +92,8 @@ struct Members {
     all: HashMap<i32, Member>,
     /// How often the names, and the labels, were read.
     round: (u64, u64),
+    /// When they were last read.
+    read: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -219,9 +222,16 @@ impl Labels {
         }
     }
 
+    /// Whether the instances of a domain were read so long ago that some may be called otherwise now.
+    pub(super) fn is_old(&self, indom: InDom, now: Instant) -> bool {
+        let read = self.members.get(&indom).and_then(|members| members.read);
+        read.is_some_and(|read| now >= read.saturating_add(FRESH))
+    }
+
     /// Drops who is gone, and the texts that are no longer true; whether there were any of the latter.
-    pub(super) fn settle(&mut self, indom: InDom) -> bool {
+    pub(super) fn settle(&mut self, indom: InDom, now: Instant) -> bool {
         let Some(members) = self.members.get_mut(&indom) else { return false };
+        members.read = Some(now);
         let round = members.round.0;
         members.all.retain(|_, member| member.round.0 == round);
         let mut is_other = false;
@@ -271,6 +281,8 @@ const fn cluster(pmid: Pmid) -> u32 {
 
 /// The bits of a metric's number that are its place in the cluster.
 const ITEM: u32 = 0x3ff;
+/// So long the names of instances, and their labels, are held for true where nothing says that they are not.
+const FRESH: Duration = Duration::from_secs(60);
 /// Bytes of most texts.
 const TYPICAL: usize = 160;
 /// Smaller tables are not worth shrinking.

@@ -33,7 +33,7 @@ pub(super) struct Server {
     labels: BTreeMap<(u32, u32), Vec<(i32, &'static str)>>,
     /// Told before the next values.
     state: i32,
-    /// Statuses of questions that are refused: the kind and, for a traversal or a name, the name.
+    /// Statuses of questions that are refused: the kind and, for a traversal or a name, the name; `*` for any.
     refuses: BTreeMap<(u32, &'static str), Status>,
     /// Domains whose agent is not there: no descriptors.
     absent: Vec<u16>,
@@ -86,6 +86,9 @@ impl Server {
     pub(super) fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let (header, body, _) = split(request).unwrap().unwrap();
         self.asked.push(header.kind);
+        if let Some(refused) = self.refused(header.kind, "*") {
+            return refused;
+        }
         match header.kind {
             Kind::PMNS_TRAVERSE | Kind::PMNS_CHILD => self.tree(header.kind, body),
             Kind::PMNS_NAMES => self.numbers(body),
@@ -433,6 +436,53 @@ fn an_instance_with_another_name_is_noticed_when_instances_change() {
             r#"disk.write{agent="linux",hostname="vm",instid="1",instname="sdb"} 21"#
         ]
     );
+}
+
+#[test]
+fn an_instance_with_another_name_and_nothing_else_is_noticed_within_a_minute() {
+    let mut talk = Talk::new(server());
+    talk.page(&["disk"]);
+    talk.server.instances.insert(DISKS.to_bits(), vec![(0, "vda"), (1, "sdb")]);
+    talk.server.labels.insert((label::INSTANCES, DISKS.to_bits()), vec![(1, r#"{"slow":false}"#)]);
+    talk.now = 59_999;
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH]);
+    talk.now = 60_000;
+    let renamed = [
+        r#"disk.read{agent="linux",hostname="vm",instid="0",instname="vda"} 10"#,
+        r#"disk.read{agent="linux",hostname="vm",instid="1",instname="sdb",slow="false"} 11"#,
+        r#"disk.write{agent="linux",hostname="vm",instid="0",instname="vda"} 20"#,
+        r#"disk.write{agent="linux",hostname="vm",instid="1",instname="sdb",slow="false"} 21"#,
+    ];
+    assert_eq!(talk.page(&["disk"]), renamed);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH, Kind::INSTANCE_REQ, Kind::LABEL_REQ]);
+    talk.now = 119_999;
+    assert_eq!(talk.page(&["disk"]), renamed);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH]);
+}
+
+#[test]
+fn instances_that_are_read_again_and_the_same_cost_no_text() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    let (epoch, misses) = (talk.gather.catalog.epoch(), talk.gather.catalog.stats().misses);
+    talk.now = 60_000;
+    talk.page(&["load"]);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH], "only what is shown is read again");
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!(talk.asked(Kind::INSTANCE_REQ), 1);
+    assert_eq!((talk.gather.catalog.epoch(), talk.gather.catalog.stats().misses), (epoch, misses));
+}
+
+#[test]
+fn instances_that_cannot_be_read_again_are_what_they_were() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    talk.server.refuses.insert((Kind::INSTANCE_REQ.0, "*"), Status::AGAIN);
+    talk.server.refuses.insert((Kind::LABEL_REQ.0, "*"), Status::AGAIN);
+    talk.now = 60_000;
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!((talk.asked(Kind::INSTANCE_REQ), talk.asked(Kind::LABEL_REQ)), (1, 1));
 }
 
 #[test]

@@ -90,6 +90,7 @@ class Awkward(PMDA):
         self.few = self.domain_of(4, ["one", "two", "three"])
         self.nobody = self.domain_of(5, ["no values"])
         self.labelled = self.domain_of(6, ["uno", "due"])
+        self.silent = self.domain_of(7, ["generation 0"])
         self.still()
         self.moving()
         self.set_fetch(self.fetch)
@@ -143,6 +144,7 @@ class Awkward(PMDA):
         # An instance's value says what its name has to be.
         self.metric(9, "moving.going", U32, lambda i: self.number_of(i), self.going)
         self.metric(9, "moving.renamed", U32, lambda i: self.turn // 10, self.renamed)
+        self.metric(9, "moving.silent", U32, lambda i: self.turn, self.silent)
         self.metric(9, "moving.turn", U64, lambda i: self.turn, sem=COUNTER)
 
     def fetch(self):
@@ -153,9 +155,11 @@ class Awkward(PMDA):
         if self.turn % 10 == 0:
             generation = self.turn // 10
             names = [pmdaInstid(0, "generation %d" % generation), pmdaInstid(1 + generation % 3, "companion %d" % generation)]
-            # What libpcp_pmda has of the old one stays valid until it has looked at the new one.
-            self.generations.append(self._indoms[self.renamed])
-            self.replace_indom(self.renamed, names)
+            # In the second, nothing else says that the name is another.
+            for indom, names in ((self.renamed, names), (self.silent, names[:1])):
+                # What libpcp_pmda has of the old one stays valid until it has looked at the new one.
+                self.generations.append(self._indoms[indom])
+                self.replace_indom(indom, names)
 
     def number_of(self, inst):
         name = self.inst_name_lookup(self.going, inst)
