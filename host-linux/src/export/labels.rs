@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use pmbridge_core::exposition::LabelSet;
 use pmbridge_core::mapping::export::{Naming, has_humps, label};
-use pmbridge_core::mapping::label::merge;
+use pmbridge_core::mapping::label::{Instance, merge};
 use pmbridge_core::pcp::{IN_NULL, InDom, Pmid, label};
 use pmbridge_core::role::client::{Instances, Labels as Sets};
 use pmbridge_core::time::{Duration, Instant};
@@ -161,18 +161,16 @@ impl Labels {
         if let Some(text) = texts.get(&inst) {
             return Some(Rc::clone(text));
         }
-        let empty: &[u8] = b"";
         let member =
             if key.indom == InDom::NULL { None } else { Some(self.members.get(&key.indom)?.all.get(&inst)?) };
         let of = |set: Option<&Rc<[u8]>>| set.map_or_else(Rc::default, Rc::clone);
         let (context, domain) = (of(self.context.as_ref()), of(self.domains.get(&key.domain)));
         let indom = of(self.indoms.get(&key.indom));
-        let own = member.map_or(empty, |member| &member.labels);
-        let sets = [&context[..], &domain[..], &indom[..], &key.cluster[..], &key.metric[..], own];
-        let id = inst.to_string();
-        let named = member.map(|member| [("instname", member.name.as_bytes()), ("instid", id.as_bytes())]);
+        let sets = [&context[..], &domain[..], &indom[..], &key.cluster[..], &key.metric[..]];
+        let own =
+            member.map(|member| Instance { id: inst, name: member.name.as_bytes(), labels: &member.labels });
         let mut text = Vec::with_capacity(TYPICAL);
-        merge(&sets, named.as_ref().map_or(&[], |named| named), &mut |piece| text.extend_from_slice(piece));
+        merge(&sets, own, &mut |piece| text.extend_from_slice(piece));
         self.made = self.made.saturating_add(1);
         let text = Rc::new(Text::from(String::from_utf8_lossy(&text).into_owned()));
         texts.insert(inst, Rc::clone(&text));

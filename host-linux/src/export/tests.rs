@@ -486,6 +486,34 @@ fn instances_that_cannot_be_read_again_are_what_they_were() {
 }
 
 #[test]
+fn instances_are_told_apart_whatever_their_labels_are_called() {
+    let mut server = server();
+    let fake = r#"{"instid":"x","instname":"fake"}"#;
+    server.labels.insert((label::CONTEXT, u32::MAX), vec![(-1, fake)]);
+    for (level, ident) in [
+        (label::DOMAIN, 60),
+        (label::INDOM, DISKS.to_bits()),
+        (label::CLUSTER, id(60, 0).to_bits()),
+        (label::ITEM, id(60, 1).to_bits()),
+    ] {
+        server.labels.insert((level, ident), vec![(-1, fake)]);
+    }
+    let better = vec![(0, fake), (1, r#"{"instname":"better"}"#)];
+    let mut talk = Talk::new(server);
+    assert_eq!(talk.page(&["load"]), [r#"load{instid="x",instname="fake"} 3"#]);
+    let page = [
+        r#"disk.read{instid="0",instname="sda"} 10"#,
+        r#"disk.read{instid="1",instname="sdb",slow="true"} 11"#,
+    ];
+    assert_eq!(talk.page(&["disk.read"]), page);
+    talk.server.labels.insert((label::INSTANCES, DISKS.to_bits()), better);
+    talk.server.state = Status::LABEL_CHANGE.0;
+    let page =
+        [r#"disk.read{instid="0",instname="fake"} 10"#, r#"disk.read{instid="1",instname="better"} 11"#];
+    assert_eq!(talk.page(&["disk.read"]), page);
+}
+
+#[test]
 fn a_metric_that_fails_costs_itself_only() {
     let mut talk = Talk::new(server());
     for status in [Status::NOAGENT, Status::AGAIN, Status::PMID, Status::PERMISSION, Status(-5)] {

@@ -108,6 +108,22 @@ fn d04_nested_labels_are_flat_and_numbers_are_as_written() {
     }
 }
 
+/// Labels that an agent calls `instid` and `instname` make all instances one series there.
+#[test]
+fn labels_do_not_disguise_an_instance() {
+    if !can("labels_do_not_disguise_an_instance") {
+        return;
+    }
+    let (_site, export) = beside(&FEW, &[]);
+    for naming in ["pcp", "prometheus"] {
+        let path = format!("/metrics?names=awkward.still.labels.disguised&naming={naming}");
+        let page = good_page(&export, &path);
+        for own in [r#"instid="0",instname="uno""#, r#"instid="1",instname="due""#] {
+            assert_eq!(page.matches(own).count(), 1, "{own}: {page}");
+        }
+    }
+}
+
 /// Two metrics of one name and two names of one metric: families twice, series twice.
 #[test]
 fn d05_names_that_collide_are_one_family_each_and_no_series_is_lost() {
