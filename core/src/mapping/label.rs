@@ -53,6 +53,30 @@ pub fn merge(sets: &[&[u8]], instance: Option<Instance<'_>>, put: Put<'_>) {
     }
 }
 
+/// Writes a set of labels without those of these names, as an object that has no other in it. What is no object is
+/// nothing.
+pub fn without(names: &[&str], set: &[u8], put: Put<'_>) {
+    if json::values(set, &mut |_, _| {}).is_none() {
+        return;
+    }
+    let mut before: &[u8] = b"{\"";
+    let _ = json::values(set, &mut |path, value| {
+        if names.iter().any(|name| path.names().eq([name.as_bytes()])) {
+            return;
+        }
+        put(before);
+        for (n, name) in path.names().enumerate() {
+            // As good as any byte of which `merge` makes a `_`.
+            put(if n > 0 { b"." } else { b"" });
+            put(name);
+        }
+        put(b"\":");
+        put(value);
+        before = b",\"";
+    });
+    put(if before == b"{\"" { b"{}" } else { b"}" });
+}
+
 /// How many labels one look at the sets finds. Few series have more.
 const ROW: usize = 16;
 
@@ -250,6 +274,30 @@ mod tests {
         let instance = Instance { id: 1, name: b"caf\xe9", labels: b"" };
         merge(&[], Some(instance), &mut |piece| out.extend_from_slice(piece));
         assert_eq!(out, "instid=\"1\",instname=\"caf\u{fffd}\"".as_bytes());
+    }
+
+    #[test]
+    fn labels_that_are_left_out_are_missing_and_the_others_what_they_were() {
+        let without = |set: &str| {
+            let mut out = Vec::new();
+            without(&["u", "g"], set.as_bytes(), &mut |piece| out.extend_from_slice(piece));
+            String::from_utf8(out).unwrap()
+        };
+        for (set, want) in [
+            ("", ""),
+            ("{}", "{}"),
+            (r#"{"u":0}"#, "{}"),
+            (r#"{"a":"x","g":0,"h":[1, "b"],"u":0}"#, r#"{"a":"x","h":[1, "b"]}"#),
+            (r#"{"g":{"u":"in"},"u":{"b":1},"a":{"u":2}}"#, r#"{"g.u":"in","u.b":1,"a.u":2}"#),
+            (r#"{"say \"u\"":"\u00e9","u":1}"#, r#"{"say \"u\"":"\u00e9"}"#),
+            (r#"{"a":1,"u":2"#, ""),
+        ] {
+            assert_eq!(without(set), want, "{set}");
+            let twice = without(want);
+            assert_eq!((&*twice, merged(&[&twice], None)), (want, merged(&[want], None)));
+        }
+        let nested = r#"{"a":{"b":{"c":"x"},"":{"d":1}},"__e":{"f":[1]},"":{"":2}}"#;
+        assert_eq!(merged(&[&without(nested)], None), merged(&[nested], None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pmbridge_core::mapping::label::without;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Status, Type, label};
 use pmbridge_core::role::client::{
     Answer, Ask, Inquirer, Labels as Sets, MAX_NAMES, MAX_PMIDS, Names, OutOfStep, Pmids, Results,
@@ -32,6 +33,8 @@ pub(super) struct Gather {
     /// What was wanted lately.
     recent: Vec<Wanted>,
     doubt: Doubt,
+    /// pmcd is connected over a socket of the system.
+    is_local: bool,
     /// The values were asked a second time in this scrape: what changes now waits for the next.
     is_second: bool,
     names: Vec<Rc<str>>,
@@ -168,6 +171,7 @@ impl Gather {
             wanted: None,
             recent: Vec::new(),
             doubt: Doubt::default(),
+            is_local: false,
             is_second: false,
             names: Vec::new(),
             is_renamed: false,
@@ -222,6 +226,11 @@ impl Gather {
         }
         self.recent.push(wanted);
         Some(gathered)
+    }
+
+    /// Says whether the connection is one over a socket of the system.
+    pub(super) const fn connect(&mut self, is_local: bool) {
+        self.is_local = is_local;
     }
 
     /// The connection is another: nothing that was asked will be answered, and all is to be asked again.
@@ -479,7 +488,9 @@ impl Gather {
                     self.name_agent(domain, &sets);
                 }
                 if let Some(sets) = sets {
-                    self.catalog.labels.learn(owner, json_of(sets.as_ref()).into());
+                    let json = json_of(sets.as_ref());
+                    let json = if owner == Owner::Context { self.of_host(json) } else { json.into() };
+                    self.catalog.labels.learn(owner, json);
                 }
             }
             (Job::Item { place, .. }, answer) => {
@@ -521,6 +532,17 @@ impl Gather {
             Answer::Refused(_) => Ok(Some(None)),
             _ => Err(OutOfStep),
         }
+    }
+
+    /// The labels of the context that say what is measured. Over a socket of the system pmcd also says who asks: that must
+    /// not make a series another.
+    fn of_host(&self, json: &[u8]) -> Rc<[u8]> {
+        if !self.is_local {
+            return json.into();
+        }
+        let mut kept = Vec::new();
+        without(&ASKER, json, &mut |piece| kept.extend_from_slice(piece));
+        kept.into()
     }
 
     fn name_agent(&mut self, domain: u16, sets: &Sets<'_>) {
@@ -704,6 +726,8 @@ const SELDOM: Duration = Duration::from_secs(10);
 const SELDOMEST: Duration = Duration::from_secs(60);
 /// The selections whose metrics are remembered.
 const MOST_RECENT: usize = 32;
+/// The labels with which pmcd says who asks.
+const ASKER: [&str; 2] = ["userid", "groupid"];
 /// Descriptors that are asked for at once: an answer has its deadline.
 const MOST_DESCS: usize = 1000;
 /// No name is that long; a tree that never ends is cut here.

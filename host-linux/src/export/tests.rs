@@ -634,6 +634,25 @@ fn labels_that_change_are_in_the_page_that_first_heard_of_it() {
 }
 
 #[test]
+fn how_pmcd_is_reached_makes_no_series_another() {
+    for (is_local, want) in [
+        (false, r#"load{agent="linux",groupid="1",hostname="vm",userid="1"} 3"#),
+        (true, r#"load{agent="linux",hostname="vm"} 3"#),
+    ] {
+        let mut server = server();
+        let context = r#"{"groupid":1,"hostname":"vm","userid":1}"#;
+        server.labels.insert((label::CONTEXT, u32::MAX), vec![(-1, context)]);
+        let mut talk = Talk::new(server);
+        talk.gather.connect(is_local);
+        assert_eq!(talk.page(&["load"]), [want]);
+        let cluster = (label::CLUSTER, id(60, 0).to_bits());
+        talk.server.labels.insert(cluster, vec![(-1, r#"{"userid":7}"#)]);
+        talk.server.state = Status::LABEL_CHANGE.0;
+        assert!(talk.page(&["load"])[0].contains(r#"userid="7""#), "of processes, say");
+    }
+}
+
+#[test]
 fn a_server_that_tells_of_changes_at_every_fetch_is_asked_twice_a_scrape_at_most() {
     let mut talk = Talk::new(server());
     for _ in 0..5 {

@@ -2,10 +2,10 @@
 //!
 //! The numbers are those of the list that pmbridge was made from; a test says in its comment what pmproxy does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pmbridge_tests::{Agent, Response, ask, get};
+use pmbridge_tests::{Agent, Export, Response, ask, get};
 
 use super::{FEW, assert_refused, assert_serves, beside, can, good_page, promtool, samples, value};
 
@@ -122,6 +122,23 @@ fn labels_do_not_disguise_an_instance() {
             assert_eq!(page.matches(own).count(), 1, "{own}: {page}");
         }
     }
+}
+
+/// Over its socket pmcd says who asks, as labels of all that it has.
+#[test]
+fn series_are_the_same_over_pmcds_socket() {
+    if !can("series_are_the_same_over_pmcds_socket") {
+        return;
+    }
+    let (site, export) = beside(&FEW, &[]);
+    let socket = format!("unix:{}", site.dir.join("run/pmcd.socket").display());
+    let local = Export::start_at(&socket, &[]);
+    let path = "/metrics?names=sample.long,sample.bin,awkward.still.instances";
+    let [remote, local] = [&export, &local].map(|export| samples(&good_page(export, path)));
+    let all = |page: BTreeMap<String, String>| -> Vec<String> {
+        page.into_keys().filter(|series| !is_own(series)).collect()
+    };
+    assert_eq!(all(local), all(remote));
 }
 
 /// Two metrics of one name and two names of one metric: families twice, series twice.
