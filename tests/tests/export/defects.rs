@@ -173,6 +173,35 @@ fn d05_names_that_collide_are_one_family_each_and_no_series_is_lost() {
     assert!(matches!(promtool(page.as_bytes()).0, 0 | 3), "{page}");
 }
 
+/// A dashboard may use any of the names.
+#[test]
+fn all_names_of_one_metric_are_on_the_page_whether_they_are_asked_for_or_not() {
+    if !can("all_names_of_one_metric_are_on_the_page_whether_they_are_asked_for_or_not") {
+        return;
+    }
+    let (_site, export) = beside(&FEW, &[]);
+    // In this order: the first to be asked for is not the first of all.
+    for query in ["names=sample.dupnames.three", "", "names=sample.dupnames", "naming=prometheus"] {
+        let page = good_page(&export, &format!("/metrics?{query}"));
+        let all = samples(&page);
+        let of = |name: &str| -> BTreeSet<(&str, &String)> {
+            let named = all.iter().filter_map(|(series, value)| Some((series.strip_prefix(name)?, value)));
+            named.filter(|(labels, _)| labels.starts_with('{')).collect()
+        };
+        let third = of("sample_dupnames_three_bin");
+        assert_eq!(third.len(), 9, "{query}: {page}");
+        if query.ends_with("three") {
+            continue;
+        }
+        for group in ["two", "four", "five"] {
+            assert_eq!(of(&format!("sample_dupnames_{group}_bin")), third, "{query}: {page}");
+        }
+        if !query.starts_with("names") {
+            assert_eq!(of("sample_bin"), third, "{query}: {page}");
+        }
+    }
+}
+
 /// Help is not escaped.
 #[test]
 fn d06_help_is_escaped_and_missing_help_is_no_line() {
