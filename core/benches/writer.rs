@@ -7,7 +7,10 @@ use pmbridge_core::exposition::{
     Format, LabelSet, Put, value,
     writer::{self, Rest},
 };
-use pmbridge_core::mapping::{base::Factor, label::merge};
+use pmbridge_core::mapping::{
+    base::Factor,
+    label::{Instance, merge},
+};
 use pmbridge_core::pcp::Units;
 
 /// What is written, from a number that looks like chance.
@@ -32,7 +35,8 @@ fn main() {
         }),
         ("sample, eight labels", |dice, put| sample(dice, LABELS, put)),
         ("label set of six levels", |_, put| {
-            merge(&SETS.map(str::as_bytes), &[("instid", b"60"), ("instname", b"1 minute")], put);
+            let instance = Instance { id: 60, name: b"1 minute", labels: b"" };
+            merge(&SETS.map(str::as_bytes), Some(instance), put);
         }),
     ];
     for (name, work) in works {

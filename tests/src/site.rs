@@ -213,9 +213,14 @@ pub struct Export {
 impl Export {
     /// Starts it beside a pmcd on this port, with these arguments more, and waits until it says where it listens.
     pub fn start(pmcd: u16, args: &[&str]) -> Self {
+        Self::start_at(&format!("127.0.0.1:{pmcd}"), args)
+    }
+
+    /// The same beside a pmcd that is spelt as `--pmcd` takes it.
+    pub fn start_at(pmcd: &str, args: &[&str]) -> Self {
         let dir = Dir::new();
         let mut command = Command::new(pmbridge());
-        command.arg("export").args(["--pmcd", &format!("127.0.0.1:{pmcd}")]);
+        command.arg("export").args(["--pmcd", pmcd]);
         command.args(["--web.listen-address", "127.0.0.1:0"]).args(args);
         let mut process = Process::start(&mut command, dir.join("export.log"));
         let url = eventually("the address of pmbridge export", || {

@@ -10,6 +10,10 @@
 //! | a name that begins with `__`, which are Prometheus' own | one `_` less until it does not |
 //!
 //! Where that makes one name of two, the later one wins, as an inner one does.
+//!
+//! An instance has two labels of its own. Its number, `instid`, wins over whatever PCP has of that name, so no two
+//! instances have the same labels. Its name, `instname`, wins over the labels of all levels but the instance's own set,
+//! in which an agent may give it a better one. A metric without instances has what PCP has.
 
 use core::{cmp::Ordering, mem};
 
@@ -17,16 +21,27 @@ use super::{
     Put,
     json::{self, Path},
 };
-use crate::exposition::writer::escape_label;
+use crate::exposition::{value, writer::escape_label};
 
-/// Writes the labels of some sets, outermost first, as they stand between a sample's braces: by name, each name once.
+/// What is an instance's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Instance<'a> {
+    /// Its number.
+    pub id: i32,
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its set of labels.
+    pub labels: &'a [u8],
+}
+
+/// Writes the labels of some sets, outermost first, and those of an instance, as they stand between a sample's braces:
+/// by name, each name once.
 ///
-/// Each set is one JSON object, or empty; one that is neither has no labels. `more` are names and plain values that hold
-/// where no set has the name.
-pub fn merge(sets: &[&[u8]], more: &[(&str, &[u8])], put: Put<'_>) {
+/// Each set is one JSON object, or empty; one that is neither has no labels.
+pub fn merge(sets: &[&[u8]], instance: Option<Instance<'_>>, put: Put<'_>) {
     let mut before: Option<Found<'_>> = None;
     loop {
-        let row = next(sets, more, before.as_ref());
+        let row = next(sets, instance, before.as_ref());
         for found in row.iter().flatten() {
             put(if before.is_some() { b"," } else { b"" });
             found.write(put);
@@ -38,26 +53,56 @@ pub fn merge(sets: &[&[u8]], more: &[(&str, &[u8])], put: Put<'_>) {
     }
 }
 
+/// Writes a set of labels without those of these names, as an object that has no other in it. What is no object is
+/// nothing.
+pub fn without(names: &[&str], set: &[u8], put: Put<'_>) {
+    if json::values(set, &mut |_, _| {}).is_none() {
+        return;
+    }
+    let mut before: &[u8] = b"{\"";
+    let _ = json::values(set, &mut |path, value| {
+        if names.iter().any(|name| path.names().eq([name.as_bytes()])) {
+            return;
+        }
+        put(before);
+        for (n, name) in path.names().enumerate() {
+            // As good as any byte of which `merge` makes a `_`.
+            put(if n > 0 { b"." } else { b"" });
+            put(name);
+        }
+        put(b"\":");
+        put(value);
+        before = b",\"";
+    });
+    put(if before == b"{\"" { b"{}" } else { b"}" });
+}
+
 /// How many labels one look at the sets finds. Few series have more.
 const ROW: usize = 16;
 
 type Row<'a> = [Option<Found<'a>>; ROW];
 
 /// The labels whose names come next after `before`, in order.
-fn next<'a>(sets: &[&'a [u8]], more: &[(&'a str, &'a [u8])], before: Option<&Found<'a>>) -> Row<'a> {
+fn next<'a>(sets: &[&'a [u8]], instance: Option<Instance<'a>>, before: Option<&Found<'a>>) -> Row<'a> {
     let mut row = Row::default();
-    for (name, value) in more {
-        offer(&mut row, Found::new(Path::new(name.as_bytes()), Value::Plain(value)), before);
-    }
     for set in sets {
-        // It is known whether a text is an object when its end is reached.
-        if json::values(set, &mut |_, _| {}).is_some() {
-            let _ = json::values(set, &mut |path, raw| {
-                offer(&mut row, Found::new(*path, Value::Json(raw)), before);
-            });
-        }
+        offer_all(&mut row, set, before);
+    }
+    if let Some(Instance { id, name, labels }) = instance {
+        offer(&mut row, Found::new(Path::new(b"instname"), Value::Plain(name)), before);
+        offer_all(&mut row, labels, before);
+        offer(&mut row, Found::new(Path::new(b"instid"), Value::Number(id)), before);
     }
     row
+}
+
+fn offer_all<'a>(row: &mut Row<'a>, set: &'a [u8], before: Option<&Found<'a>>) {
+    // It is known whether a text is an object when its end is reached.
+    if json::values(set, &mut |_, _| {}).is_some() {
+        let _ = json::values(set, &mut |path, raw| {
+            offer(row, Found::new(*path, Value::Json(raw)), before);
+        });
+    }
 }
 
 /// Puts a label in its place in the row, and what it pushes out of the row is for the next.
@@ -98,6 +143,7 @@ struct Found<'a> {
 enum Value<'a> {
     Json(&'a [u8]),
     Plain(&'a [u8]),
+    Number(i32),
 }
 
 impl<'a> Found<'a> {
@@ -126,6 +172,7 @@ impl<'a> Found<'a> {
         match self.value {
             Value::Json(raw) => json::meaning(raw, &mut |piece| escape_label(piece, put)),
             Value::Plain(text) => escape_label(text, put),
+            Value::Number(number) => value::signed(number.into(), put),
         }
         put(b"\"");
     }
@@ -159,11 +206,16 @@ mod tests {
     use crate::exposition::{Line, line};
     use std::{format, string::String, vec::Vec};
 
-    fn merged(sets: &[&str], more: &[(&str, &str)]) -> String {
+    /// The labels of these sets, and of an instance: its number, its name and its set.
+    fn merged(sets: &[&str], instance: Option<(i32, &str, &str)>) -> String {
         let sets: Vec<&[u8]> = sets.iter().map(|set| set.as_bytes()).collect();
-        let more: Vec<(&str, &[u8])> = more.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let instance = instance.map(|(id, name, labels)| Instance {
+            id,
+            name: name.as_bytes(),
+            labels: labels.as_bytes(),
+        });
         let mut out = Vec::new();
-        merge(&sets, &more, &mut |piece| out.extend_from_slice(piece));
+        merge(&sets, instance, &mut |piece| out.extend_from_slice(piece));
         String::from_utf8(out).unwrap()
     }
 
@@ -183,27 +235,69 @@ mod tests {
             (&[r#"{"a":"say \"hi\"\n\\ caf\u00e9 ü"}"#], r#"a="say \"hi\"\n\\ café ü""#),
             (&[r#"{"a":""}"#], r#"a="""#),
         ] {
-            assert_eq!(merged(sets, &[]), want, "{sets:?}");
+            assert_eq!(merged(sets, None), want, "{sets:?}");
         }
     }
 
     #[test]
     fn a_bad_set_costs_that_set() {
         let (good, bad) = (r#"{"a":"1","b":"2"}"#, r#"{"a":"3","c":"4""#);
-        assert_eq!(merged(&[good, bad], &[]), r#"a="1",b="2""#);
-        assert_eq!(merged(&[bad, good], &[("i", "x")]), r#"a="1",b="2",i="x""#);
+        assert_eq!(merged(&[good, bad], None), r#"a="1",b="2""#);
+        assert_eq!(merged(&[bad, good], None), r#"a="1",b="2""#);
+        assert_eq!(merged(&[good], Some((7, "x", bad))), r#"a="1",b="2",instid="7",instname="x""#);
     }
 
     #[test]
-    fn what_more_there_is_holds_where_it_is_missing() {
-        let more = [("instname", "cpu \"0\"\n"), ("instid", "7")];
-        assert_eq!(merged(&[], &more), r#"instid="7",instname="cpu \"0\"\n""#);
-        let set = r#"{"instname":"own","z":"1"}"#;
-        assert_eq!(merged(&[set], &more), r#"instid="7",instname="own",z="1""#);
-        assert_eq!(merged(&[], &[("instname", "")]), r#"instname="""#);
+    fn an_instance_has_its_number_whatever_pcp_calls_so() {
+        let set = r#"{"instid":"x","a":"1"}"#;
+        for sets in [&[set][..], &[set, "", ""], &["", "", set], &[]] {
+            for own in ["", set, r#"{"instid":null}"#] {
+                let labels = merged(sets, Some((-7, "n", own)));
+                assert!(labels.contains(r#"instid="-7",instname="n""#), "{sets:?} {own}: {labels}");
+                assert_eq!(labels.matches("instid=").count(), 1, "{labels}");
+            }
+        }
+        assert_eq!(merged(&[set], None), r#"a="1",instid="x""#);
+    }
+
+    #[test]
+    fn an_instance_has_its_name_unless_its_own_set_has_another() {
+        let other = r#"{"instname":"other"}"#;
+        let with = |sets: &[&str], own| merged(sets, Some((7, "cpu \"0\"\n", own)));
+        let plain = r#"instid="7",instname="cpu \"0\"\n""#;
+        assert_eq!(with(&[], ""), plain);
+        assert_eq!(with(&[other, other, other, other, other], ""), plain);
+        assert_eq!(with(&[other], r#"{"instname":"own"}"#), r#"instid="7",instname="own""#);
+        assert_eq!(merged(&[other], Some((7, "", ""))), r#"instid="7",instname="""#);
+        assert_eq!(merged(&[other], None), r#"instname="other""#);
         let mut out = Vec::new();
-        merge(&[], &[("instname", b"caf\xe9")], &mut |piece| out.extend_from_slice(piece));
-        assert_eq!(out, "instname=\"caf\u{fffd}\"".as_bytes());
+        let instance = Instance { id: 1, name: b"caf\xe9", labels: b"" };
+        merge(&[], Some(instance), &mut |piece| out.extend_from_slice(piece));
+        assert_eq!(out, "instid=\"1\",instname=\"caf\u{fffd}\"".as_bytes());
+    }
+
+    #[test]
+    fn labels_that_are_left_out_are_missing_and_the_others_what_they_were() {
+        let without = |set: &str| {
+            let mut out = Vec::new();
+            without(&["u", "g"], set.as_bytes(), &mut |piece| out.extend_from_slice(piece));
+            String::from_utf8(out).unwrap()
+        };
+        for (set, want) in [
+            ("", ""),
+            ("{}", "{}"),
+            (r#"{"u":0}"#, "{}"),
+            (r#"{"a":"x","g":0,"h":[1, "b"],"u":0}"#, r#"{"a":"x","h":[1, "b"]}"#),
+            (r#"{"g":{"u":"in"},"u":{"b":1},"a":{"u":2}}"#, r#"{"g.u":"in","u.b":1,"a.u":2}"#),
+            (r#"{"say \"u\"":"\u00e9","u":1}"#, r#"{"say \"u\"":"\u00e9"}"#),
+            (r#"{"a":1,"u":2"#, ""),
+        ] {
+            assert_eq!(without(set), want, "{set}");
+            let twice = without(want);
+            assert_eq!((&*twice, merged(&[&twice], None)), (want, merged(&[want], None)));
+        }
+        let nested = r#"{"a":{"b":{"c":"x"},"":{"d":1}},"__e":{"f":[1]},"":{"":2}}"#;
+        assert_eq!(merged(&[&without(nested)], None), merged(&[nested], None));
     }
 
     #[test]
@@ -217,9 +311,9 @@ mod tests {
             ("größe", "gr__e"),
             ("a:b", "a_b"),
         ] {
-            assert_eq!(merged(&[&format!(r#"{{"{name}":1}}"#)], &[]), format!(r#"{want}="1""#));
+            assert_eq!(merged(&[&format!(r#"{{"{name}":1}}"#)], None), format!(r#"{want}="1""#));
         }
-        assert_eq!(merged(&[r#"{"a.b":1,"a-b":2}"#, r#"{"a":{"b":3}}"#], &[]), r#"a_b="3""#);
+        assert_eq!(merged(&[r#"{"a.b":1,"a-b":2}"#, r#"{"a":{"b":3}}"#], None), r#"a_b="3""#);
     }
 
     #[test]
@@ -228,7 +322,7 @@ mod tests {
             let member = |i: usize| format!(r#""l{i:03}":"{i}""#);
             let backwards: Vec<String> = (0..n).rev().map(member).collect();
             let set = format!("{{{}}}", backwards.join(","));
-            let out = merged(&[&set, r#"{"l007":"in"}"#], &[("l003", "never")]);
+            let out = merged(&[&set, r#"{"l007":"in"}"#], None);
             let want: Vec<String> = (0..n)
                 .map(|i| if i == 7 { r#"l007="in""#.into() } else { format!(r#"l{i:03}="{i}""#) })
                 .collect();
@@ -273,7 +367,7 @@ mod tests {
                 set.push_str(alphabet[usize::try_from(dice % 23).unwrap()]);
             }
             set.push_str("\"}");
-            let text = format!("m{{{}}} 1", merged(&[&set], &[("instid", "1")]));
+            let text = format!("m{{{}}} 1", merged(&[&set], Some((1, &set, &set))));
             assert!(matches!(line(text.as_bytes()), Ok(Line::Sample(_))), "{set} became {text}");
         }
     }

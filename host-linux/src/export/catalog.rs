@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Status, Type};
 use pmbridge_core::role::client::{Results, Value as Word, Values};
+use pmbridge_core::time::Instant;
 
 use super::labels::{Labels, Text};
 
@@ -373,10 +374,10 @@ impl Catalog {
 
     /// The instances of a domain were read: what has no labels gets them, and what is labelled otherwise now is labelled
     /// anew. An instance that nobody can name is not shown.
-    pub(super) fn settle(&mut self, indom: InDom) {
+    pub(super) fn settle(&mut self, indom: InDom, now: Instant) {
         self.dirty.remove(&indom);
         let is_of = |metric: &Metric| metric.desc.is_some_and(|desc| desc.indom == indom);
-        if self.labels.settle(indom) {
+        if self.labels.settle(indom, now) {
             for metric in self.metrics.iter_mut().filter(|metric| is_of(metric)) {
                 metric.relabel(&mut self.labels);
             }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pmbridge_core::mapping::label::without;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Status, Type, label};
 use pmbridge_core::role::client::{
     Answer, Ask, Inquirer, Labels as Sets, MAX_NAMES, MAX_PMIDS, Names, OutOfStep, Pmids, Results,
@@ -32,6 +33,8 @@ pub(super) struct Gather {
     /// What was wanted lately.
     recent: Vec<Wanted>,
     doubt: Doubt,
+    /// pmcd is connected over a socket of the system.
+    is_local: bool,
     /// The values were asked a second time in this scrape: what changes now waits for the next.
     is_second: bool,
     names: Vec<Rc<str>>,
@@ -104,6 +107,7 @@ struct Plan {
     /// Where each of them is in the catalogue.
     places: Vec<usize>,
     domains: Vec<u16>,
+    indoms: Vec<InDom>,
     /// Some of what is wanted cannot be fetched, as pmcd has not said what it is.
     is_lacking: bool,
 }
@@ -167,6 +171,7 @@ impl Gather {
             wanted: None,
             recent: Vec::new(),
             doubt: Doubt::default(),
+            is_local: false,
             is_second: false,
             names: Vec::new(),
             is_renamed: false,
@@ -221,6 +226,11 @@ impl Gather {
         }
         self.recent.push(wanted);
         Some(gathered)
+    }
+
+    /// Says whether the connection is one over a socket of the system.
+    pub(super) const fn connect(&mut self, is_local: bool) {
+        self.is_local = is_local;
     }
 
     /// The connection is another: nothing that was asked will be answered, and all is to be asked again.
@@ -386,9 +396,12 @@ impl Gather {
             self.catalog.prepare(place);
             plan.pmids.push(desc.pmid);
             plan.places.push(place);
+            plan.indoms.push(desc.indom);
         }
         plan.domains.sort_unstable();
         plan.domains.dedup();
+        plan.indoms.sort_unstable();
+        plan.indoms.dedup();
         let places = self.wanted.as_ref().map(|wanted| Rc::clone(&wanted.places));
         for place in places.iter().flat_map(|places| places.iter()) {
             self.catalog.share(*place);
@@ -410,11 +423,22 @@ impl Gather {
             self.recent.iter_mut().chain(&mut self.wanted).for_each(|wanted| wanted.retry = Retry::default());
             return Stage::Begin;
         }
-        for indom in &self.catalog.dirty {
-            self.queue.push_back(Job::Instances(*indom));
-            self.queue.push_back(Job::Members(*indom));
+        for indom in self.doubtful_indoms() {
+            self.queue.push_back(Job::Instances(indom));
+            self.queue.push_back(Job::Members(indom));
         }
         Stage::Instances
+    }
+
+    /// The domains whose instances are to be read: what came says so, or it is long ago that they were. Nobody tells of
+    /// an instance that is called otherwise now.
+    fn doubtful_indoms(&self) -> Vec<InDom> {
+        let shown = self.plan_now().map_or(&[][..], |plan| &plan.indoms);
+        let old = shown.iter().copied().filter(|indom| self.catalog.labels.is_old(*indom, self.now));
+        let mut indoms: Vec<_> = self.catalog.dirty.iter().copied().chain(old).collect();
+        indoms.sort_unstable();
+        indoms.dedup();
+        indoms
     }
 
     fn end(&mut self) -> Stage {
@@ -464,7 +488,9 @@ impl Gather {
                     self.name_agent(domain, &sets);
                 }
                 if let Some(sets) = sets {
-                    self.catalog.labels.learn(owner, json_of(sets.as_ref()).into());
+                    let json = json_of(sets.as_ref());
+                    let json = if owner == Owner::Context { self.of_host(json) } else { json.into() };
+                    self.catalog.labels.learn(owner, json);
                 }
             }
             (Job::Item { place, .. }, answer) => {
@@ -477,9 +503,11 @@ impl Gather {
             }
             (Job::Instances(_), Answer::Refused(_)) => {}
             (Job::Members(indom), answer) => {
-                let sets = self.sets(answer)?.flatten();
-                self.catalog.labels.label_members(indom, sets.as_ref());
-                self.catalog.settle(indom);
+                // Where they are not known yet, those of last time hold.
+                if let Some(sets) = self.sets(answer)? {
+                    self.catalog.labels.label_members(indom, sets.as_ref());
+                }
+                self.catalog.settle(indom, self.now);
             }
             (Job::Fetch(range), Answer::Results(results)) => self.take(range, &results),
             (Job::Fetch(_), Answer::Refused(status)) => self.refused = Some(status),
@@ -504,6 +532,17 @@ impl Gather {
             Answer::Refused(_) => Ok(Some(None)),
             _ => Err(OutOfStep),
         }
+    }
+
+    /// The labels of the context that say what is measured. Over a socket of the system pmcd also says who asks: that must
+    /// not make a series another.
+    fn of_host(&self, json: &[u8]) -> Rc<[u8]> {
+        if !self.is_local {
+            return json.into();
+        }
+        let mut kept = Vec::new();
+        without(&ASKER, json, &mut |piece| kept.extend_from_slice(piece));
+        kept.into()
     }
 
     fn name_agent(&mut self, domain: u16, sets: &Sets<'_>) {
@@ -687,6 +726,8 @@ const SELDOM: Duration = Duration::from_secs(10);
 const SELDOMEST: Duration = Duration::from_secs(60);
 /// The selections whose metrics are remembered.
 const MOST_RECENT: usize = 32;
+/// The labels with which pmcd says who asks.
+const ASKER: [&str; 2] = ["userid", "groupid"];
 /// Descriptors that are asked for at once: an answer has its deadline.
 const MOST_DESCS: usize = 1000;
 /// No name is that long; a tree that never ends is cut here.

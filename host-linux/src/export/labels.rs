@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use pmbridge_core::exposition::LabelSet;
 use pmbridge_core::mapping::export::{Naming, has_humps, label};
-use pmbridge_core::mapping::label::merge;
+use pmbridge_core::mapping::label::{Instance, merge};
 use pmbridge_core::pcp::{IN_NULL, InDom, Pmid, label};
 use pmbridge_core::role::client::{Instances, Labels as Sets};
+use pmbridge_core::time::{Duration, Instant};
 
 /// The labels of a series as an exposition has them, `a="b",c="d"`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -98,6 +99,8 @@ struct Members {
     all: HashMap<i32, Member>,
     /// How often the names, and the labels, were read.
     round: (u64, u64),
+    /// When they were last read.
+    read: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -165,18 +168,16 @@ impl Labels {
         if let Some(text) = texts.get(&inst) {
             return Some(Rc::clone(text));
         }
-        let empty: &[u8] = b"";
         let member =
             if key.indom == InDom::NULL { None } else { Some(self.members.get(&key.indom)?.all.get(&inst)?) };
         let of = |set: Option<&Rc<[u8]>>| set.map_or_else(Rc::default, Rc::clone);
         let (context, domain) = (of(self.context.as_ref()), of(self.domains.get(&key.domain)));
         let indom = of(self.indoms.get(&key.indom));
-        let own = member.map_or(empty, |member| &member.labels);
-        let sets = [&context[..], &domain[..], &indom[..], &key.cluster[..], &key.metric[..], own];
-        let id = inst.to_string();
-        let named = member.map(|member| [("instname", member.name.as_bytes()), ("instid", id.as_bytes())]);
+        let sets = [&context[..], &domain[..], &indom[..], &key.cluster[..], &key.metric[..]];
+        let own =
+            member.map(|member| Instance { id: inst, name: member.name.as_bytes(), labels: &member.labels });
         let mut text = Vec::with_capacity(TYPICAL);
-        merge(&sets, named.as_ref().map_or(&[], |named| named), &mut |piece| text.extend_from_slice(piece));
+        merge(&sets, own, &mut |piece| text.extend_from_slice(piece));
         self.made = self.made.saturating_add(1);
         let text = Rc::new(Text::from(String::from_utf8_lossy(&text).into_owned()));
         texts.insert(inst, Rc::clone(&text));
@@ -226,9 +227,16 @@ impl Labels {
         }
     }
 
+    /// Whether the instances of a domain were read so long ago that some may be called otherwise now.
+    pub(super) fn is_old(&self, indom: InDom, now: Instant) -> bool {
+        let read = self.members.get(&indom).and_then(|members| members.read);
+        read.is_some_and(|read| now >= read.saturating_add(FRESH))
+    }
+
     /// Drops who is gone, and the texts that are no longer true; whether there were any of the latter.
-    pub(super) fn settle(&mut self, indom: InDom) -> bool {
+    pub(super) fn settle(&mut self, indom: InDom, now: Instant) -> bool {
         let Some(members) = self.members.get_mut(&indom) else { return false };
+        members.read = Some(now);
         let round = members.round.0;
         members.all.retain(|_, member| member.round.0 == round);
         let mut is_other = false;
@@ -278,6 +286,8 @@ const fn cluster(pmid: Pmid) -> u32 {
 
 /// The bits of a metric's number that are its place in the cluster.
 const ITEM: u32 = 0x3ff;
+/// So long the names of instances, and their labels, are held for true where nothing says that they are not.
+const FRESH: Duration = Duration::from_secs(60);
 /// Bytes of most texts.
 const TYPICAL: usize = 160;
 /// Smaller tables are not worth shrinking.

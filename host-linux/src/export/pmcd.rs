@@ -322,6 +322,7 @@ impl Pmcd {
     fn go(&mut self, mut left: VecDeque<Way>, until: Instant, mut why: Option<String>, log: &Log) {
         self.link = Link::Down;
         while let Some(way) = left.pop_front() {
+            self.gather.connect(matches!(way, Way::Unix(_)));
             let socket = match way {
                 Way::Name(host, port) => match Lookup::new(host, port, &self.registry, self.token) {
                     Ok(lookup) => {

@@ -33,7 +33,7 @@ pub(super) struct Server {
     labels: BTreeMap<(u32, u32), Vec<(i32, &'static str)>>,
     /// Told before the next values.
     state: i32,
-    /// Statuses of questions that are refused: the kind and, for a traversal or a name, the name.
+    /// Statuses of questions that are refused: the kind and, for a traversal or a name, the name; `*` for any.
     refuses: BTreeMap<(u32, &'static str), Status>,
     /// Domains whose agent is not there: no descriptors.
     absent: Vec<u16>,
@@ -86,6 +86,9 @@ impl Server {
     pub(super) fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let (header, body, _) = split(request).unwrap().unwrap();
         self.asked.push(header.kind);
+        if let Some(refused) = self.refused(header.kind, "*") {
+            return refused;
+        }
         match header.kind {
             Kind::PMNS_TRAVERSE | Kind::PMNS_CHILD => self.tree(header.kind, body),
             Kind::PMNS_NAMES => self.numbers(body),
@@ -436,6 +439,81 @@ fn an_instance_with_another_name_is_noticed_when_instances_change() {
 }
 
 #[test]
+fn an_instance_with_another_name_and_nothing_else_is_noticed_within_a_minute() {
+    let mut talk = Talk::new(server());
+    talk.page(&["disk"]);
+    talk.server.instances.insert(DISKS.to_bits(), vec![(0, "vda"), (1, "sdb")]);
+    talk.server.labels.insert((label::INSTANCES, DISKS.to_bits()), vec![(1, r#"{"slow":false}"#)]);
+    talk.now = 59_999;
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH]);
+    talk.now = 60_000;
+    let renamed = [
+        r#"disk.read{agent="linux",hostname="vm",instid="0",instname="vda"} 10"#,
+        r#"disk.read{agent="linux",hostname="vm",instid="1",instname="sdb",slow="false"} 11"#,
+        r#"disk.write{agent="linux",hostname="vm",instid="0",instname="vda"} 20"#,
+        r#"disk.write{agent="linux",hostname="vm",instid="1",instname="sdb",slow="false"} 21"#,
+    ];
+    assert_eq!(talk.page(&["disk"]), renamed);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH, Kind::INSTANCE_REQ, Kind::LABEL_REQ]);
+    talk.now = 119_999;
+    assert_eq!(talk.page(&["disk"]), renamed);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH]);
+}
+
+#[test]
+fn instances_that_are_read_again_and_the_same_cost_no_text() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    let (epoch, misses) = (talk.gather.catalog.epoch(), talk.gather.catalog.stats().misses);
+    talk.now = 60_000;
+    talk.page(&["load"]);
+    assert_eq!(talk.server.asked, [Kind::HIGHRES_FETCH], "only what is shown is read again");
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!(talk.asked(Kind::INSTANCE_REQ), 1);
+    assert_eq!((talk.gather.catalog.epoch(), talk.gather.catalog.stats().misses), (epoch, misses));
+}
+
+#[test]
+fn instances_that_cannot_be_read_again_are_what_they_were() {
+    let mut talk = Talk::new(server());
+    talk.page(&[]);
+    talk.server.refuses.insert((Kind::INSTANCE_REQ.0, "*"), Status::AGAIN);
+    talk.server.refuses.insert((Kind::LABEL_REQ.0, "*"), Status::AGAIN);
+    talk.now = 60_000;
+    assert_eq!(talk.page(&["disk"]), DISK_PAGE);
+    assert_eq!((talk.asked(Kind::INSTANCE_REQ), talk.asked(Kind::LABEL_REQ)), (1, 1));
+}
+
+#[test]
+fn instances_are_told_apart_whatever_their_labels_are_called() {
+    let mut server = server();
+    let fake = r#"{"instid":"x","instname":"fake"}"#;
+    server.labels.insert((label::CONTEXT, u32::MAX), vec![(-1, fake)]);
+    for (level, ident) in [
+        (label::DOMAIN, 60),
+        (label::INDOM, DISKS.to_bits()),
+        (label::CLUSTER, id(60, 0).to_bits()),
+        (label::ITEM, id(60, 1).to_bits()),
+    ] {
+        server.labels.insert((level, ident), vec![(-1, fake)]);
+    }
+    let better = vec![(0, fake), (1, r#"{"instname":"better"}"#)];
+    let mut talk = Talk::new(server);
+    assert_eq!(talk.page(&["load"]), [r#"load{instid="x",instname="fake"} 3"#]);
+    let page = [
+        r#"disk.read{instid="0",instname="sda"} 10"#,
+        r#"disk.read{instid="1",instname="sdb",slow="true"} 11"#,
+    ];
+    assert_eq!(talk.page(&["disk.read"]), page);
+    talk.server.labels.insert((label::INSTANCES, DISKS.to_bits()), better);
+    talk.server.state = Status::LABEL_CHANGE.0;
+    let page =
+        [r#"disk.read{instid="0",instname="fake"} 10"#, r#"disk.read{instid="1",instname="better"} 11"#];
+    assert_eq!(talk.page(&["disk.read"]), page);
+}
+
+#[test]
 fn a_metric_that_fails_costs_itself_only() {
     let mut talk = Talk::new(server());
     for status in [Status::NOAGENT, Status::AGAIN, Status::PMID, Status::PERMISSION, Status(-5)] {
@@ -553,6 +631,25 @@ fn labels_that_change_are_in_the_page_that_first_heard_of_it() {
     talk.server.state = Status::LABEL_CHANGE.0;
     assert_eq!(talk.page(&["load"]), [r#"load{agent="linux",hostname="new"} 3"#]);
     assert_eq!(talk.asked(Kind::PMNS_TRAVERSE), 0);
+}
+
+#[test]
+fn how_pmcd_is_reached_makes_no_series_another() {
+    for (is_local, want) in [
+        (false, r#"load{agent="linux",groupid="1",hostname="vm",userid="1"} 3"#),
+        (true, r#"load{agent="linux",hostname="vm"} 3"#),
+    ] {
+        let mut server = server();
+        let context = r#"{"groupid":1,"hostname":"vm","userid":1}"#;
+        server.labels.insert((label::CONTEXT, u32::MAX), vec![(-1, context)]);
+        let mut talk = Talk::new(server);
+        talk.gather.connect(is_local);
+        assert_eq!(talk.page(&["load"]), [want]);
+        let cluster = (label::CLUSTER, id(60, 0).to_bits());
+        talk.server.labels.insert(cluster, vec![(-1, r#"{"userid":7}"#)]);
+        talk.server.state = Status::LABEL_CHANGE.0;
+        assert!(talk.page(&["load"])[0].contains(r#"userid="7""#), "of processes, say");
+    }
 }
 
 #[test]

@@ -58,6 +58,8 @@ UNITS = (
     + [("square", pmUnits(2, 0, 0, c.PM_SPACE_KBYTE, 0, 0)), ("product", pmUnits(1, 1, 0, 1, c.PM_TIME_SEC, 0))]
     + [("size_each", pmUnits(1, 0, -1, c.PM_SPACE_KBYTE, 0, 0)), ("all", pmUnits(1, 2, -3, 1, 2, 3))]
 )
+# Labels that are called as what says which instance it is.
+DISGUISE = '{"instid":"x","instname":"fake"}'
 # Labels by level; each has what the others have not, one they all have, and something nested.
 NESTED = {"a": {"b": {"c": "deep"}, "d": 1}, "list": [1, "two", None, {"x": "y"}], "yes": True, "no": False, "nothing": None}
 FIGURES = {"int": -5, "big": 18446744073709551615, "float": 0.1, "exp": 1e300, "text": "t", "empty": ""}
@@ -90,6 +92,8 @@ class Awkward(PMDA):
         self.few = self.domain_of(4, ["one", "two", "three"])
         self.nobody = self.domain_of(5, ["no values"])
         self.labelled = self.domain_of(6, ["uno", "due"])
+        self.silent = self.domain_of(7, ["generation 0"])
+        self.disguised = self.domain_of(8, ["uno", "due"])
         self.still()
         self.moving()
         self.set_fetch(self.fetch)
@@ -134,6 +138,7 @@ class Awkward(PMDA):
         self.metric(10, "still.labels.all", U32, lambda i: i, self.labelled)
         self.metric(10, "still.labels.total", U64, lambda i: i, self.labelled, COUNTER)
         self.metric(10, "still.labels.single", U32, 6)
+        self.metric(11, "still.labels.disguised", U32, lambda i: i, self.disguised)
         self.metric(7, "still.error.always", U32, lambda i: None)
         self.metric(7, "still.error.each", U32, lambda i: None, self.nobody)
         self.metric(7, "still.error.half", U32, lambda i: i if i % 2 == 0 else None, self.labelled)
@@ -143,6 +148,7 @@ class Awkward(PMDA):
         # An instance's value says what its name has to be.
         self.metric(9, "moving.going", U32, lambda i: self.number_of(i), self.going)
         self.metric(9, "moving.renamed", U32, lambda i: self.turn // 10, self.renamed)
+        self.metric(9, "moving.silent", U32, lambda i: self.turn, self.silent)
         self.metric(9, "moving.turn", U64, lambda i: self.turn, sem=COUNTER)
 
     def fetch(self):
@@ -153,9 +159,11 @@ class Awkward(PMDA):
         if self.turn % 10 == 0:
             generation = self.turn // 10
             names = [pmdaInstid(0, "generation %d" % generation), pmdaInstid(1 + generation % 3, "companion %d" % generation)]
-            # What libpcp_pmda has of the old one stays valid until it has looked at the new one.
-            self.generations.append(self._indoms[self.renamed])
-            self.replace_indom(self.renamed, names)
+            # In the second, nothing else says that the name is another.
+            for indom, names in ((self.renamed, names), (self.silent, names[:1])):
+                # What libpcp_pmda has of the old one stays valid until it has looked at the new one.
+                self.generations.append(self._indoms[indom])
+                self.replace_indom(indom, names)
 
     def number_of(self, inst):
         name = self.inst_name_lookup(self.going, inst)
@@ -172,10 +180,14 @@ class Awkward(PMDA):
     def label(self, ident, kind):
         if kind == c.PM_LABEL_DOMAIN:
             return '{"agent":"awkward",' + level("domain")[1:]
+        if kind == c.PM_LABEL_INDOM and ident == self.disguised:
+            return DISGUISE
         if kind == c.PM_LABEL_INDOM:
             return level("indom", ident == self.few) if ident in (self.few, self.labelled) else "{}"
         if kind in (c.PM_LABEL_CLUSTER, c.PM_LABEL_ITEM):
             cluster = ident if kind == c.PM_LABEL_CLUSTER else self.pmid_cluster(ident)
+            if cluster == 11:
+                return DISGUISE
             if cluster in (6, 10):
                 return level("cluster" if kind == c.PM_LABEL_CLUSTER else "item", cluster == 6)
         return "{}"
@@ -183,6 +195,8 @@ class Awkward(PMDA):
     def label_of_instance(self, indom, inst):
         if indom in (self.few, self.labelled):
             return level("instance", indom == self.few)
+        if indom == self.disguised:
+            return '{"instid":"y"}'
         return '{"nth":%d}' % inst
 
 

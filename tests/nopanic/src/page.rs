@@ -4,7 +4,10 @@ use core::hint::black_box;
 
 use pmbridge_core::{
     exposition::{Exemplar, Format, LabelSet, value, writer},
-    mapping::{export, label::merge},
+    mapping::{
+        export,
+        label::{Instance, merge, without},
+    },
     pcp::{Desc, InDom, Pmid, Semantics, Type, Units},
     role::page::Page,
     store::{Metric, Storage, Store, Ticket, View},
@@ -17,7 +20,8 @@ pub(crate) fn every_line(input: &[u8], output: &mut [u8]) {
     let mut w = Writer::resume(output, black_box(3));
     let mut put = |piece: &[u8]| w.bytes(piece);
     let name = core::str::from_utf8(input).unwrap_or_default();
-    merge(&[input, input], &[(name, input)], &mut put);
+    merge(&[input, input], Some(Instance { id: black_box(-1), name: input, labels: input }), &mut put);
+    without(&[name], input, &mut put);
     let format = Format::negotiate(Some(name));
     let family =
         writer::Family { name, kind: writer::Kind::parse(name), help: writer::Help::Sent(name), unit: name };

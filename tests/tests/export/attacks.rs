@@ -152,7 +152,9 @@ fn scrapers_that_stop_reading_make_room_for_those_who_read() {
             stream
         })
         .collect();
-    assert_eq!(good_page(&export, "/metrics").len() / 1000, length / 1000);
+    // What comes and goes on it is little.
+    let again = good_page(&export, "/metrics").len();
+    assert!(again.abs_diff(length) < length / 1000, "{again} and {length}");
     let cut: u64 =
         super::value(&good_page(&export, "/metrics?names=pmcd"), "pmbridge_export_http_pages_cut_total")
             .parse()

@@ -2,10 +2,10 @@
 //!
 //! The numbers are those of the list that pmbridge was made from; a test says in its comment what pmproxy does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pmbridge_tests::{Agent, Response, ask, get};
+use pmbridge_tests::{Agent, Export, Response, ask, get};
 
 use super::{FEW, assert_refused, assert_serves, beside, can, good_page, promtool, samples, value};
 
@@ -108,6 +108,39 @@ fn d04_nested_labels_are_flat_and_numbers_are_as_written() {
     }
 }
 
+/// Labels that an agent calls `instid` and `instname` make all instances one series there.
+#[test]
+fn labels_do_not_disguise_an_instance() {
+    if !can("labels_do_not_disguise_an_instance") {
+        return;
+    }
+    let (_site, export) = beside(&FEW, &[]);
+    for naming in ["pcp", "prometheus"] {
+        let path = format!("/metrics?names=awkward.still.labels.disguised&naming={naming}");
+        let page = good_page(&export, &path);
+        for own in [r#"instid="0",instname="uno""#, r#"instid="1",instname="due""#] {
+            assert_eq!(page.matches(own).count(), 1, "{own}: {page}");
+        }
+    }
+}
+
+/// Over its socket pmcd says who asks, as labels of all that it has.
+#[test]
+fn series_are_the_same_over_pmcds_socket() {
+    if !can("series_are_the_same_over_pmcds_socket") {
+        return;
+    }
+    let (site, export) = beside(&FEW, &[]);
+    let socket = format!("unix:{}", site.dir.join("run/pmcd.socket").display());
+    let local = Export::start_at(&socket, &[]);
+    let path = "/metrics?names=sample.long,sample.bin,awkward.still.instances";
+    let [remote, local] = [&export, &local].map(|export| samples(&good_page(export, path)));
+    let all = |page: BTreeMap<String, String>| -> Vec<String> {
+        page.into_keys().filter(|series| !is_own(series)).collect()
+    };
+    assert_eq!(all(local), all(remote));
+}
+
 /// Two metrics of one name and two names of one metric: families twice, series twice.
 #[test]
 fn d05_names_that_collide_are_one_family_each_and_no_series_is_lost() {
@@ -138,6 +171,35 @@ fn d05_names_that_collide_are_one_family_each_and_no_series_is_lost() {
     let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines.len(), samples(&page).len(), "a series twice: {page}");
     assert!(matches!(promtool(page.as_bytes()).0, 0 | 3), "{page}");
+}
+
+/// A dashboard may use any of the names.
+#[test]
+fn all_names_of_one_metric_are_on_the_page_whether_they_are_asked_for_or_not() {
+    if !can("all_names_of_one_metric_are_on_the_page_whether_they_are_asked_for_or_not") {
+        return;
+    }
+    let (_site, export) = beside(&FEW, &[]);
+    // In this order: the first to be asked for is not the first of all.
+    for query in ["names=sample.dupnames.three", "", "names=sample.dupnames", "naming=prometheus"] {
+        let page = good_page(&export, &format!("/metrics?{query}"));
+        let all = samples(&page);
+        let of = |name: &str| -> BTreeSet<(&str, &String)> {
+            let named = all.iter().filter_map(|(series, value)| Some((series.strip_prefix(name)?, value)));
+            named.filter(|(labels, _)| labels.starts_with('{')).collect()
+        };
+        let third = of("sample_dupnames_three_bin");
+        assert_eq!(third.len(), 9, "{query}: {page}");
+        if query.ends_with("three") {
+            continue;
+        }
+        for group in ["two", "four", "five"] {
+            assert_eq!(of(&format!("sample_dupnames_{group}_bin")), third, "{query}: {page}");
+        }
+        if !query.starts_with("names") {
+            assert_eq!(of("sample_bin"), third, "{query}: {page}");
+        }
+    }
 }
 
 /// Help is not escaped.

@@ -201,7 +201,10 @@ class Collector:
         return found
 
     def labels(self, name, inst):
-        """Labels of a series, over six levels, flat, later levels over earlier ones."""
+        """Labels of a series, over six levels, flat, later levels over earlier ones.
+
+        An instance's own name is above all but its own set, and its number above all.
+        """
         pmid, desc = self.pmids[name], self.descs[name]
         none = self.c.PM_INDOM_NULL
         levels = [self.sets("pmGetContextLabels"), self.sets("pmGetDomainLabels", pmid >> 22 & 511)]
@@ -213,9 +216,9 @@ class Collector:
             for labels in level.values():
                 merged.update(flat(labels))
         if desc.indom != none:
+            merged["instname"] = self.instances(desc.indom).get(inst, "")
             merged.update(flat(self.sets("pmGetInstancesLabels", desc.indom).get(inst, {})))
-            merged.setdefault("instname", self.instances(desc.indom).get(inst, ""))
-            merged.setdefault("instid", str(inst))
+            merged["instid"] = str(inst)
         return merged
 
 
