@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pmbridge_core::exposition::{Format, LabelSet, Line, line, number, value, writer};
-use pmbridge_core::mapping::{base::Factor, label::merge};
+use pmbridge_core::mapping::{base::Factor, label::{Instance, merge}};
 use pmbridge_core::pcp::Units;
 
 fuzz_target!(|input: &[u8]| {
@@ -29,12 +29,12 @@ fn meaning(labels: LabelSet<'_>) -> Meaning {
     labels.iter().map(|label| (label.name.to_string(), label.value.to_string())).collect()
 }
 
-/// Sets from anywhere are labels in order, each once, and `more` is never lost.
+/// Sets from anywhere are labels in order, each once, and an instance always has its own number.
 fn labels_can_be_read(input: &[u8]) {
     let mut sets = input.split(|&byte| byte == 0);
-    let sets =
-        [sets.next().unwrap_or_default(), sets.next().unwrap_or_default(), sets.next().unwrap_or_default()];
-    let labels = text(|put| merge(&sets, &[("instid", b"7"), ("instname", input)], put));
+    let [outer, inner, own] = [(); 3].map(|()| sets.next().unwrap_or_default());
+    let instance = Instance { id: 7, name: input, labels: own };
+    let labels = text(|put| merge(&[outer, inner], Some(instance), put));
     let line_text = format!("m{{{labels}}} 1");
     let labels = match line(line_text.as_bytes()) {
         Ok(Line::Sample(sample)) => meaning(sample.labels),
@@ -42,7 +42,8 @@ fn labels_can_be_read(input: &[u8]) {
         other => panic!("{line_text}: {other:?}"),
     };
     assert!(labels.is_sorted_by(|a, b| a.0 < b.0), "{line_text}");
-    assert!(labels.iter().any(|(name, _)| name == "instid"), "{line_text}");
+    assert!(labels.iter().any(|(name, value)| name == "instid" && value == "7"), "{line_text}");
+    assert!(labels.iter().any(|(name, _)| name == "instname"), "{line_text}");
 }
 
 /// Floats keep their bits, integers their digits, in any units.
