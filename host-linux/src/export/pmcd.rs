@@ -52,7 +52,8 @@ pub(crate) struct Pmcd {
     back_off: Duration,
     /// What is known last: whether pmcd was there.
     was_there: Option<bool>,
-    /// Whether the log has that too: it hears of one loss a minute at most, and of the end of that.
+    /// Whether the log has that too: it hears of one loss a minute at most, of a later one when the minute is over and
+    /// pmcd still away, and of the end of that.
     is_told: bool,
     quiet_until: Instant,
     reconnects: u64,
@@ -382,12 +383,11 @@ impl Pmcd {
 
     /// pmcd is not there any more, or not yet.
     fn miss(&mut self, now: Instant, log: &Log, what: fmt::Arguments<'_>) {
-        if self.was_there == Some(false) {
-            return;
+        if self.was_there != Some(false) {
+            (self.was_there, self.is_told) = (Some(false), false);
         }
-        self.was_there = Some(false);
-        self.is_told = now >= self.quiet_until;
-        if self.is_told {
+        if !self.is_told && now >= self.quiet_until {
+            self.is_told = true;
             self.quiet_until = now.saturating_add(QUIET);
             log.warning(format_args!("pmcd at {} {what}", self.address));
         }

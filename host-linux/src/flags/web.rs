@@ -84,16 +84,17 @@ pub(super) const EXPORT: Command = Command {
     least: 0,
     most: 0,
     about: "Serves what a pmcd knows as pages for Prometheus, each from one fetch: text 0.0.4 and 1.0.0 and OpenMetrics, as \
-            the client asks for it. Parameters of a request: names=LIST, filter=PATTERN with match=glob, regex or exact, \
-            times=true, naming=pcp or prometheus, info=true, hostspec=HOST of those that --allow-target names. \
-            Whether it is well: /-/healthy; whether pmcd answers: /-/ready.",
+            the client asks for it. Parameters of a request: names=LIST (or name, prefix, target, as pmproxy has it), \
+            filter=LIST of patterns with match=glob, regex or exact, times=true, naming=pcp or prometheus, info=true, \
+            hostspec=TARGET (or hostname, target) of those that --allow-target names. Whether it is well: /-/healthy; \
+            whether pmcd answers: /-/ready.",
     flags: &[
         Flag {
             long: "pmcd",
             short: None,
             takes: Some("TARGET"),
-            help: "The pmcd whose metrics are shown: HOST, HOST:PORT, or local: for that of this machine over its socket, \
-                   where it has none over 127.0.0.1 (local:).",
+            help: "The pmcd whose metrics are shown: HOST, HOST:PORT, local:PATH for one at a socket, or local: for that of \
+                   this machine over its socket, where it has none over 127.0.0.1 (local:).",
             set: |o, v| {
                 o.export.pmcd = word(v)?;
                 Ok(())
@@ -195,9 +196,11 @@ fn word(value: &OsString) -> Result<String, &'static str> {
 
 /// A path that a request can have as it is.
 fn path(value: &OsString) -> Result<String, &'static str> {
-    let why = "a path that begins with a slash, of letters, digits and -._~/";
+    let why = "a path that begins with a slash, of letters, digits and -._~/, and not with /-/";
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
-    let text = value.to_str().filter(|text| text.starts_with('/') && text.bytes().all(plain));
+    let text = value
+        .to_str()
+        .filter(|text| text.starts_with('/') && !text.starts_with("/-/") && text.bytes().all(plain));
     text.map(str::to_owned).ok_or(why)
 }
 

@@ -127,18 +127,17 @@ impl Office<'_> {
                 let source = view.source_named(&value).filter(|source| !view.is_gone(*source));
                 ask.sources.push(source.ok_or_else(|| (404, format!("there is no source {value}")))?);
             } else if name.is("names") {
-                for name in value.split(',').filter(|name| !name.is_empty()) {
-                    if below(view, name).next().is_none() {
-                        return Err((404, format!("there is no metric at or below {name}")));
-                    }
-                    ask.names.push(name.to_owned());
-                }
+                ask.names.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
             }
         }
         ask.sources.sort_by_key(|source| source.place());
         ask.sources.dedup();
         ask.names.sort_unstable();
         ask.names.dedup();
+        // A name that is not there costs that name.
+        if !ask.names.is_empty() && needs(view, &ask).is_empty() {
+            return Err((404, "there is no metric of these names".to_owned()));
+        }
         Ok(ask)
     }
 }
