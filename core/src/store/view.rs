@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     exposition::LabelSet,
-    mapping::{Compat, Put, instance},
+    mapping::{
+        Compat, Put,
+        instance::{self, Style},
+    },
     pcp::{InDom, Pmid},
 };
 
@@ -202,8 +205,11 @@ impl<'a> View<'a> {
 
     /// Writes the name of an instance.
     pub fn instance_name(&self, metric: &Metric, series: &Series, put: Put<'_>) {
-        if series.is(Series::NAMED) {
+        if series.is_named_plainly() {
             put(series.raw.of(self.lent.text));
+        } else if series.is(Series::NAMED) && metric.style() == Style::Verbatim {
+            let first = self.labels(series).iter().next();
+            first.into_iter().flat_map(|label| label.value.pieces()).for_each(|piece| put(piece.as_bytes()));
         } else {
             let labels = series.identity(self.lent.text);
             instance::write(series.instance, labels, metric.style(), self.book.compat, put);
@@ -231,9 +237,6 @@ impl<'a> View<'a> {
 
     /// The labels of a series that its configuration leaves, optional ones last.
     pub fn labels(&self, series: &Series) -> LabelSet<'a> {
-        if series.is(Series::NAMED) {
-            return LabelSet::EMPTY;
-        }
         series.labels(self.lent.text)
     }
 
