@@ -13,6 +13,7 @@
 mod bridge;
 mod conn;
 pub mod memory;
+pub mod metrics;
 mod target;
 
 pub use bridge::Bridge;
