@@ -14,6 +14,7 @@ mod bridge;
 mod conn;
 pub mod memory;
 pub mod metrics;
+pub mod rules;
 mod target;
 
 pub use bridge::Bridge;
