@@ -259,7 +259,10 @@ impl Ledger<'_> {
         })?;
         let name_hash = index::hash(self.book.seed, self.drafted(0, len));
         let name = self.keep(len, Field::MetricName, slot)?;
-        let help = self.copy(declaration.help.as_bytes(), Field::MetricHelp, slot)?;
+        // The parts of a histogram have one help, that of its buckets.
+        let has_help = matches!(share, None | Some(Part::Bucket));
+        let help = if has_help { declaration.help } else { "" };
+        let help = self.copy(help.as_bytes(), Field::MetricHelp, slot)?;
         // A string may not be stored: an answer that is half out has promised its length.
         let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
         let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };

@@ -124,9 +124,13 @@ impl<'a> View<'a> {
         metric.name.of(self.lent.text)
     }
 
-    /// A metric's help, as exposed.
+    /// A metric's help, as exposed. Of a histogram that the host declared all parts have one.
     pub fn help(&self, metric: &Metric) -> &'a str {
-        metric.help.str_of(self.lent.text)
+        let is_share =
+            metric.help.len == 0 && metric.is(Metric::GROUPED) && !self.is_scraped(self.source_of(metric));
+        let shared = |kin: &&Metric| kin.source == metric.source && kin.is_alike(metric) && kin.help.len > 0;
+        let mut kin = self.kin(if is_share { metric.kin } else { Slot::NONE }).map(|(_, kin)| kin);
+        kin.find(shared).unwrap_or(metric).help.str_of(self.lent.text)
     }
 
     /// Whether a metric has values: its source's last scrape succeeded.

@@ -157,6 +157,11 @@ fn a_declared_histogram_is_what_an_import_of_its_page_is() {
                 name(&declared, ours).replace("sensor.latency", "openmetrics.cpu.sensor_latency_seconds"),
                 name(&imported, theirs)
             );
+            let help = |store: &Store<Growing>, at| {
+                let view = store.view();
+                view.help(view.identified(at).unwrap()).to_owned()
+            };
+            assert_eq!(help(&declared, ours), help(&imported, theirs));
             let desc = |store: &Store<Growing>, at| store.view().identified(at).unwrap().desc();
             assert_eq!(desc(&declared, ours).semantics, desc(&imported, theirs).semantics);
             let (ours, theirs) = (seen(&mut declared, ours), seen(&mut imported, theirs));
