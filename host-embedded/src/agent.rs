@@ -190,7 +190,6 @@ impl<'m> Inner<'m> {
         self.store.set_context(settings.labels)?;
         let device = self.store.add_source("device", "", Some(0))?;
         metrics::declare(self.table, &mut self.store, device)?;
-        self.store.on_demand(device);
         self.device = Some(device);
         for (lane, neighbour) in self.lanes.iter_mut().zip(self.neighbours) {
             lane.source = Some(self.store.add_source(neighbour.name, "", None)?);
@@ -288,11 +287,12 @@ impl<'m> Inner<'m> {
                 if is_busy && now.saturating_since(*self.owing.get_or_insert(now)) < OWING {
                     return false;
                 }
-                self.store.begin(source);
-                if !is_busy {
+                if is_busy {
+                    self.store.begin(source);
+                    self.store.published(source);
+                } else {
                     self.tell(source);
                 }
-                self.store.published(source);
                 any = true;
             }
             from = next;

@@ -91,7 +91,7 @@ static TABLE: [Row; 14] = [
         )
     },
     row(20, "pmbridge.source.series", "Series with a value in the last document", INSTANT, Says::Each(live)),
-    row(22, "pmbridge.source.dropped", "Metrics left out by rules", COUNTER, Says::Each(dropped)),
+    row(22, "pmbridge.source.dropped", "Samples left out by rules", COUNTER, Says::Each(dropped)),
     row(
         23,
         "pmbridge.connections_evicted",
@@ -138,6 +138,7 @@ impl Own {
 
     /// Publishes what is true now. What has no room for itself shows in what counts refusals.
     pub(crate) fn publish(&self, store: &mut Known<'_>, facts: &Facts<'_>) {
+        store.begin(self.source);
         for (row, id) in TABLE.iter().zip(self.ids) {
             let Some(id) = id else { continue };
             match row.says {

@@ -16,10 +16,16 @@ pub enum Fate {
 
 /// What a source's configuration says about what it sends.
 ///
-/// Asked once for each metric and series that is new, never for a sample.
+/// Asked once for each metric and series that is new, never for a sample that is [known](Self::remembers).
 pub trait Rules {
     /// Whether samples of this name, as exposed, are taken.
     fn takes(&self, name: &str) -> bool;
+
+    /// Whether a line that is not taken is known the next time, at the cost of a series. If not, [`takes`](Self::takes) is
+    /// asked for it in each document: where memory is dear and asking is not.
+    fn remembers(&self) -> bool {
+        true
+    }
 
     /// What becomes of a label of this name.
     fn label(&self, name: &str) -> Fate;
@@ -50,6 +56,10 @@ impl Rules for Plain {
 impl<P: core::ops::Deref<Target: Rules>> Rules for P {
     fn takes(&self, name: &str) -> bool {
         (**self).takes(name)
+    }
+
+    fn remembers(&self) -> bool {
+        (**self).remembers()
     }
 
     fn label(&self, name: &str) -> Fate {

@@ -91,8 +91,7 @@ impl<'a> Labels<'a> {
                 let set = if request.kind == CLUSTER {
                     view.cluster_labels(pmid.cluster()).map(Set::Text)
                 } else {
-                    let sent = |m: &&Metric| view.latest(m).is_some_and(|series| view.is_sent(series));
-                    view.identified(pmid).filter(sent).map(Set::Item)
+                    view.identified(pmid).filter(|m| has_labels(scope, m)).map(Set::Item)
                 };
                 set.map_or(Of::None, Of::One)
             }
@@ -314,6 +313,14 @@ impl<'a> Set<'a> {
             }
         }
     }
+}
+
+/// Whether a metric has labels itself: one that the host declared, where it has one value.
+fn has_labels(scope: &Scope<'_>, metric: &Metric) -> bool {
+    let is_one = metric.desc().indom == InDom::NULL;
+    let tells =
+        |series: &Series| scope.view.is_sent(series) || is_one && !scope.view.labels(series).is_empty();
+    scope.view.latest(metric).is_some_and(tells)
 }
 
 /// The series whose labels those of its metric are.

@@ -168,6 +168,12 @@ impl Ledger<'_> {
         let hash = index::hash(self.book.seed ^ u64::from(source.bits()), sample.raw);
         let slot = match self.spelled(source, hash, sample.raw) {
             Some(slot) => slot,
+            None if !rules.remembers() && !rules.takes(sample.name) => {
+                if let Some(notes) = self.notes(source) {
+                    notes.used = true;
+                }
+                return Ok(false);
+            }
             None => {
                 let met = self.meet(source, sample, hash, rules);
                 // Taken or refused, it is what the comment lines before it were about.

@@ -73,9 +73,9 @@ impl<'a> View<'a> {
         series.link
     }
 
-    /// The name that the host gave an instance.
+    /// The name that the host gave an instance; none where it gave labels.
     pub(crate) fn given_name(&self, series: &Series) -> &'a [u8] {
-        series.raw.of(self.text())
+        if series.is_named_plainly() { series.raw.of(self.text()) } else { &[] }
     }
 
     /// Whether a series is on a page: a line of it was in the last whole document, or the host has published it.

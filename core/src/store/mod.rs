@@ -10,6 +10,7 @@ mod identity;
 mod import;
 mod index;
 mod kin;
+mod labelled;
 mod ledger;
 mod meet;
 mod names;
@@ -21,6 +22,7 @@ mod text;
 mod view;
 
 pub use import::Refusal;
+pub use labelled::SeriesId;
 pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
 pub use past::Known;
 pub use record::{Metric, Past, Series, Slot, Source, Span};

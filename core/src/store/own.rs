@@ -84,7 +84,7 @@ impl<'a> Instance<'a> {
 
 /// A metric, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricId(Slot);
+pub struct MetricId(pub(super) Slot);
 
 /// A value to publish, as its metric's type has it.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +111,7 @@ pub struct Stored {
 impl<S: Storage> Store<S> {
     /// Declares a metric of `source`.
     pub fn declare(&mut self, source: SourceId, declaration: &Declaration<'_>) -> Result<MetricId, Full> {
-        self.growing(|ledger| ledger.declare(source.0, declaration)).map(MetricId)
+        self.growing(|ledger| ledger.declare(source.0, declaration, None)).map(MetricId)
     }
 
     /// Publishes a value of a declared metric.
@@ -207,14 +207,30 @@ impl<'a> View<'a> {
     }
 }
 
+/// What a metric is, or that part of a histogram: how many fell into each bucket, their sum, how many there were.
+const fn described<'a>(declaration: &Declaration<'a>, share: Option<Part>) -> Declaration<'a> {
+    let Some(part) = share else { return *declaration };
+    let instances = if matches!(part, Part::Bucket) { Instances::Own } else { Instances::One };
+    let units = if matches!(part, Part::Sum) { declaration.units } else { Units::COUNT };
+    Declaration { kind: Type::U64, semantics: Semantics::COUNTER, units, instances, ..*declaration }
+}
+
 /// What the name of a family may be longer than PCP's: its unit and its end.
 const EXPORTED: usize = 128;
 
 impl Ledger<'_> {
-    fn declare(&mut self, source: Slot, declaration: &Declaration<'_>) -> Result<Slot, Full> {
+    /// Declares a metric, or with `share` that part of a histogram.
+    pub(super) fn declare(
+        &mut self,
+        source: Slot,
+        declaration: &Declaration<'_>,
+        share: Option<Part>,
+    ) -> Result<Slot, Full> {
         let (full, domain) = (Full(Region::Metrics), self.book.domain);
         let text = declaration.name.len().saturating_mul(2).saturating_add(declaration.help.len());
         self.reserve(1, 0, text.saturating_add(EXPORTED))?;
+        let end = share.map_or("", Part::suffix);
+        let desc = described(declaration, share);
         let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
         let (cluster, item) = (row.cluster, declaration.item.unwrap_or(row.items));
         if item >= ITEMS {
@@ -223,7 +239,7 @@ impl Ledger<'_> {
         row.items = row.items.max(item.saturating_add(1));
         row.well = true;
         row.own = true;
-        let indom = match declaration.instances {
+        let indom = match desc.instances {
             Instances::One => Some(InDom::NULL),
             Instances::Own => indom(domain, cluster, item),
             Instances::Shared(serial) if serial < FIRST_SERIAL => InDom::new(domain, serial),
@@ -231,34 +247,44 @@ impl Ledger<'_> {
         };
         let desc = Desc {
             pmid: Pmid::new(domain, cluster, item).ok_or(full)?,
-            kind: declaration.kind,
+            kind: desc.kind,
             indom: indom.ok_or(full)?,
-            semantics: declaration.semantics,
-            units: declaration.units,
+            semantics: desc.semantics,
+            units: desc.units,
         };
-        let name_hash = index::hash(self.book.seed, declaration.name.as_bytes());
         let slot = Slot::of(self.book.metrics);
-        let name = self.copy(declaration.name.as_bytes(), Field::MetricName, slot)?;
-        let help = self.copy(declaration.help.as_bytes(), Field::MetricHelp, slot)?;
+        let len = self.draft(0, &mut |_, put| {
+            put(declaration.name.as_bytes());
+            put(end.as_bytes());
+        })?;
+        let name_hash = index::hash(self.book.seed, self.drafted(0, len));
+        let name = self.keep(len, Field::MetricName, slot)?;
+        // The parts of a histogram have one help, that of its buckets.
+        let has_help = matches!(share, None | Some(Part::Bucket));
+        let help = if has_help { declaration.help } else { "" };
+        let help = self.copy(help.as_bytes(), Field::MetricHelp, slot)?;
         // A string may not be stored: an answer that is half out has promised its length.
         let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
         let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
         let aside = if declaration.aside { Metric::ASIDE } else { 0 };
-        let flags = Metric::MET | Metric::SAVED | Metric::VERBATIM | storable | aside;
-        let kind = export::kind(&desc);
-        let (family, part) = match kind {
-            Some(Kind::Counter) => (Family::Counter, Part::Total),
-            Some(Kind::Info) => (Family::Info, Part::Info),
+        // Buckets are called as those of an import.
+        let style = if share.is_some() { Metric::GROUPED } else { Metric::VERBATIM };
+        let flags = Metric::MET | Metric::SAVED | style | storable | aside;
+        let kind = if share.is_some() { Some(Kind::Histogram) } else { export::kind(&desc) };
+        let (family, part) = match (share, kind) {
+            (Some(part), _) => (Family::Histogram, part),
+            (_, Some(Kind::Counter)) => (Family::Counter, Part::Total),
+            (_, Some(Kind::Info)) => (Family::Info, Part::Info),
             _ => (Family::Gauge, Part::Whole),
         };
         // On a page it is called as pmcd's metrics are.
         let mut unit_len = 0usize;
         let sent = self.draft(0, &mut |_, put| {
             let kind = kind.unwrap_or_default();
-            export::name(Naming::Prometheus, declaration.name, kind, desc.units, None, put);
+            export::name(Naming::Prometheus, declaration.name, kind, declaration.units, None, put);
             put(part.suffix().as_bytes());
             unit_len = 0;
-            export::unit(Naming::Prometheus, kind, desc.units, &mut |piece| {
+            export::unit(Naming::Prometheus, kind, declaration.units, &mut |piece| {
                 unit_len = unit_len.saturating_add(piece.len());
             });
         })?;
@@ -278,7 +304,7 @@ impl Ledger<'_> {
         let known = index::find(self.parts.index, Key::Identity, hash, |slot| {
             let series = slot.index().and_then(|i| self.parts.series.get(i));
             series.is_some_and(|s| {
-                s.metric == metric && s.is(Series::NAMED) && s.raw.of(self.parts.text) == name
+                s.metric == metric && s.is_named_plainly() && s.raw.of(self.parts.text) == name
             })
         });
         let slot = match known {
@@ -295,6 +321,11 @@ impl Ledger<'_> {
             }
         };
         self.link(metric, slot);
+        self.renew(metric, slot, value)
+    }
+
+    /// Gives a series of a declared metric a value.
+    pub(super) fn renew(&mut self, metric: Slot, slot: Slot, value: Published<'_>) -> Result<(), Full> {
         let bits = match value {
             Published::Bits(bits) => bits,
             Published::Text(text) => {

@@ -479,7 +479,7 @@ impl Series {
     pub(crate) const LIVE: u16 = 2;
     /// Another spelling of the series in `instance`.
     pub(crate) const ALIAS: u16 = 4;
-    /// `raw` is the instance name itself, given by the host and not exposed by anybody.
+    /// Given by the host and not exposed by anybody: `raw` is the instance name itself, or all of it is labels.
     pub(crate) const NAMED: u16 = 8;
     /// The configuration wants nothing of it.
     pub(crate) const EXCLUDED: u16 = 16;
@@ -537,6 +537,11 @@ impl Series {
     /// That value.
     pub(crate) fn own_value(&self) -> u64 {
         u64::from(self.raw_hash) << 32 | u64::from(self.identity_hash)
+    }
+
+    /// Whether the host gave it a name, and no labels.
+    pub(crate) const fn is_named_plainly(&self) -> bool {
+        self.is(Self::NAMED) && self.labels.len == 0
     }
 
     /// The next series of its metric.

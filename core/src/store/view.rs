@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     exposition::LabelSet,
-    mapping::{Compat, Put, instance},
+    mapping::{
+        Compat, Put,
+        instance::{self, Style},
+    },
     pcp::{InDom, Pmid},
 };
 
@@ -121,9 +124,13 @@ impl<'a> View<'a> {
         metric.name.of(self.lent.text)
     }
 
-    /// A metric's help, as exposed.
+    /// A metric's help, as exposed. Of a histogram that the host declared all parts have one.
     pub fn help(&self, metric: &Metric) -> &'a str {
-        metric.help.str_of(self.lent.text)
+        let is_share =
+            metric.help.len == 0 && metric.is(Metric::GROUPED) && !self.is_scraped(self.source_of(metric));
+        let shared = |kin: &&Metric| kin.source == metric.source && kin.is_alike(metric) && kin.help.len > 0;
+        let mut kin = self.kin(if is_share { metric.kin } else { Slot::NONE }).map(|(_, kin)| kin);
+        kin.find(shared).unwrap_or(metric).help.str_of(self.lent.text)
     }
 
     /// Whether a metric has values: its source's last scrape succeeded.
@@ -202,8 +209,11 @@ impl<'a> View<'a> {
 
     /// Writes the name of an instance.
     pub fn instance_name(&self, metric: &Metric, series: &Series, put: Put<'_>) {
-        if series.is(Series::NAMED) {
+        if series.is_named_plainly() {
             put(series.raw.of(self.lent.text));
+        } else if series.is(Series::NAMED) && metric.style() == Style::Verbatim {
+            let first = self.labels(series).iter().next();
+            first.into_iter().flat_map(|label| label.value.pieces()).for_each(|piece| put(piece.as_bytes()));
         } else {
             let labels = series.identity(self.lent.text);
             instance::write(series.instance, labels, metric.style(), self.book.compat, put);
@@ -231,9 +241,6 @@ impl<'a> View<'a> {
 
     /// The labels of a series that its configuration leaves, optional ones last.
     pub fn labels(&self, series: &Series) -> LabelSet<'a> {
-        if series.is(Series::NAMED) {
-            return LabelSet::EMPTY;
-        }
         series.labels(self.lent.text)
     }
 

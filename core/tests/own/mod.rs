@@ -1,5 +1,7 @@
 //! What the host publishes: ids that it chooses, values on demand, and values that clients store.
 
+mod labelled;
+
 use pmbridge_core::{
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, result::Results},
