@@ -194,7 +194,11 @@ impl<'m> Inner<'m> {
         for (lane, neighbour) in self.lanes.iter_mut().zip(self.neighbours) {
             lane.source = Some(self.store.add_source(neighbour.name, "", None)?);
         }
-        self.own = Some(Own::declare(&mut self.store, self.neighbours.len())?);
+        let own = Own::declare(&mut self.store, self.neighbours.len())?;
+        // They have their room before neighbours take it.
+        let source = own.source;
+        self.own = Some(own);
+        self.tell(source);
         Ok(())
     }
 
