@@ -1,104 +1,335 @@
-//! One role over one TCP socket.
+//! One connection: its socket, a linear window of what came, and how long it has been where it is.
 //!
 //! A role reads a linear window, which smoltcp's ring is not: what came is moved into one. Answers go straight into the
 //! ring, for a role goes on at any byte.
 
-use core::fmt;
-
 use pmbridge_core::{
-    role::{Context, Progress, Role},
-    store::Storage,
+    role::Progress,
+    time::{Duration, Instant},
 };
-use smoltcp::socket::tcp::Socket;
+use smoltcp::{
+    iface::SocketHandle,
+    socket::tcp::{Socket, State},
+};
 
-/// Why a conversation is over before its end.
+/// The conversation cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum End<E> {
-    /// The role has had enough.
-    Role(E),
-    /// The peer sent more at once than the window holds.
-    TooLong,
-}
+pub(crate) struct Over;
 
-impl<E: fmt::Display> fmt::Display for End<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Role(error) => error.fmt(f),
-            Self::TooLong => f.write_str("request is longer than the window"),
-        }
-    }
-}
-
-/// A role and its input, `WINDOW` bytes of it at most.
+/// What has come and was not consumed yet.
 #[derive(Debug)]
-pub struct Conn<R, const WINDOW: usize> {
-    role: R,
-    window: [u8; WINDOW],
+pub(crate) struct Window<const SIZE: usize> {
+    bytes: [u8; SIZE],
     filled: usize,
 }
 
-impl<R, const WINDOW: usize> Conn<R, WINDOW> {
-    /// Before the first byte.
-    pub const fn new(role: R) -> Self {
-        Self { role, window: [0; WINDOW], filled: 0 }
+impl<const SIZE: usize> Window<SIZE> {
+    /// With nothing in it.
+    pub(crate) const EMPTY: Self = Self { bytes: [0; SIZE], filled: 0 };
+
+    /// Without its bounds in the type.
+    pub(crate) const fn lend(&mut self) -> Input<'_> {
+        Input { bytes: &mut self.bytes, filled: &mut self.filled }
     }
 
-    /// The role.
-    pub const fn role(&self) -> &R {
-        &self.role
+    /// Whether there is nothing in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.filled == 0
     }
 
-    /// The role, to end it.
-    pub const fn role_mut(&mut self) -> &mut R {
-        &mut self.role
+    /// Forgets what is in it.
+    pub(crate) const fn clear(&mut self) {
+        self.filled = 0;
     }
+}
 
-    /// Moves what can be moved; whether anything was.
-    ///
-    /// # Errors
-    ///
-    /// The conversation is over; the socket is to be closed.
-    pub fn poll<S: Storage>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        socket: &mut Socket<'_>,
-    ) -> Result<bool, End<R::Error>>
-    where
-        R: Role<S>,
-    {
-        let mut moved = false;
-        loop {
-            self.fill(socket);
-            let input = self.window.get(..self.filled).unwrap_or_default();
-            let role = &mut self.role;
-            let mut step = |room: &mut [u8]| {
-                let stepped = role.step(cx, input, room);
-                (stepped.as_ref().map_or(0, |p| p.produced), (stepped, room.is_empty()))
-            };
-            // A peer that closed its half still gets its answers; one that is gone can only be read.
-            let (stepped, is_full) = if socket.may_send() { socket.send(&mut step).ok() } else { None }
-                .unwrap_or_else(|| step(&mut []).1);
-            let progress = stepped.map_err(End::Role)?;
+/// A window, of whatever size.
+pub(crate) struct Input<'w> {
+    bytes: &'w mut [u8],
+    filled: &'w mut usize,
+}
+
+/// How far a connection got.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moved {
+    /// Something came, was consumed, or was written.
+    pub(crate) any: bool,
+    /// Something was consumed.
+    pub(crate) consumed: bool,
+    /// There may be more to do at once.
+    pub(crate) more: bool,
+    /// The window is full of what the role cannot take, though it had room for an answer.
+    pub(crate) stuck: bool,
+}
+
+/// What a role does with what came and with room for what it says.
+pub(crate) type Step<'s> = &'s mut dyn FnMut(&[u8], &mut [u8]) -> Result<Progress, Over>;
+
+impl Input<'_> {
+    /// Lets a role go on, a few steps at most.
+    pub(crate) fn pump(&mut self, socket: &mut Socket<'_>, step: Step<'_>) -> Result<Moved, Over> {
+        let mut moved = Moved::default();
+        for _ in 0..STEPS {
+            moved.any |= self.fill(socket);
+            let input = self.bytes.get(..*self.filled).unwrap_or_default();
+            let (stepped, is_full) = offer(socket, &mut |room| step(input, room));
+            let progress = stepped?;
             self.drop_front(progress.consumed);
-            if progress == Progress::NONE {
-                let waits = is_full || self.role.is_busy() || self.role.deadline().is_some();
-                return if self.filled == WINDOW && !waits { Err(End::TooLong) } else { Ok(moved) };
+            moved.any |= !progress.is_none();
+            moved.consumed |= progress.consumed > 0;
+            moved.stuck = progress.is_none() && !is_full && *self.filled == self.bytes.len();
+            moved.more = !progress.is_none();
+            if progress.is_none() {
+                break;
             }
-            moved = true;
         }
+        Ok(moved)
     }
 
-    fn fill(&mut self, socket: &mut Socket<'_>) {
-        let room = self.window.get_mut(self.filled..).unwrap_or_default();
+    /// Takes what has come; whether there was any.
+    fn fill(&mut self, socket: &mut Socket<'_>) -> bool {
+        let room = self.bytes.get_mut(*self.filled..).unwrap_or_default();
         // A ring gives what lies before its end, then what lies behind.
         let first = socket.recv_slice(room).unwrap_or(0);
         let second = socket.recv_slice(room.get_mut(first..).unwrap_or_default()).unwrap_or(0);
-        self.filled = self.filled.saturating_add(first).saturating_add(second).min(WINDOW);
+        *self.filled = self.filled.saturating_add(first).saturating_add(second).min(self.bytes.len());
+        first > 0
     }
 
     fn drop_front(&mut self, consumed: usize) {
-        self.window.copy_within(consumed.min(self.filled)..self.filled, 0);
-        self.filled = self.filled.saturating_sub(consumed);
+        self.bytes.copy_within(consumed.min(*self.filled)..*self.filled, 0);
+        *self.filled = self.filled.saturating_sub(consumed);
     }
 }
+
+/// Steps a role with the room that a socket has; and whether that was none.
+fn offer(
+    socket: &mut Socket<'_>,
+    step: &mut dyn FnMut(&mut [u8]) -> Result<Progress, Over>,
+) -> (Result<Progress, Over>, bool) {
+    let free = socket.send_capacity().saturating_sub(socket.send_queue());
+    let mut bounce = [0; BOUNCE];
+    // A peer that closed its half still gets its answers; one that is gone can only be read.
+    if !socket.may_send() || free == 0 {
+        return (step(&mut []), true);
+    }
+    let offered = socket.send(|room| {
+        // Chunks need more room than the ring may have before its end.
+        if room.len() < BOUNCE && room.len() < free {
+            return (0, None);
+        }
+        let stepped = step(room);
+        (stepped.map_or(0, |progress| progress.produced), Some(stepped))
+    });
+    let stepped = match offered {
+        Ok(Some(stepped)) => stepped,
+        _ => {
+            let room = bounce.get_mut(..free.min(BOUNCE)).unwrap_or_default();
+            let stepped = step(room);
+            let produced = stepped.map_or(0, |progress| progress.produced);
+            let _ = socket.send_slice(bounce.get(..produced).unwrap_or_default());
+            stepped
+        }
+    };
+    (stepped, false)
+}
+
+/// The socket of a connection, and since when it is what it is.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) handle: Option<SocketHandle>,
+    state: State,
+    /// When it came to this state of TCP's.
+    since: Instant,
+    /// When it moved last, in either direction.
+    moved: Instant,
+    /// When the first byte of a request came that is not whole yet.
+    asking: Option<Instant>,
+    /// When the answer that is going out began to.
+    telling: Option<Instant>,
+    /// What was not sent, or not acknowledged, when it was looked at last.
+    queue: usize,
+}
+
+/// What a connection is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has none: nobody is connected.
+    Free,
+    /// It is being made or unmade.
+    Between,
+    /// It has just been made.
+    New,
+    /// It goes on.
+    Goes,
+    /// Its time is up.
+    Late,
+}
+
+/// How much a connection is worth to who needs its place; the least goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Worth {
+    /// It is half open, or half closed.
+    Half,
+    /// It has said nothing yet.
+    Mute,
+    /// It has said something, and now it is idle.
+    Idle,
+}
+
+impl Line {
+    /// Of no socket.
+    pub(crate) const NONE: Self = Self {
+        handle: None,
+        state: State::Closed,
+        since: Instant::START,
+        moved: Instant::START,
+        asking: None,
+        telling: None,
+        queue: 0,
+    };
+
+    /// Looks at where TCP is. A free socket listens again, for smoltcp keeps nobody waiting.
+    pub(crate) fn look(&mut self, socket: &mut Socket<'_>, port: u16, now: Instant) -> Fate {
+        if !socket.is_open() {
+            // What an earlier turn aborted has been told so by now.
+            let _ = socket.listen(port);
+        }
+        let before = self.state;
+        self.state = socket.state();
+        if self.state != before {
+            self.since = now;
+        }
+        let age = now.saturating_since(self.since);
+        match self.state {
+            State::Listen | State::Closed | State::TimeWait => {
+                self.forget(now);
+                Fate::Free
+            }
+            State::SynReceived | State::SynSent => {
+                if age < HALF_OPEN {
+                    Fate::Between
+                } else {
+                    Fate::Late
+                }
+            }
+            State::Established | State::CloseWait => {
+                let is_new = !matches!(before, State::Established | State::CloseWait);
+                if is_new {
+                    self.forget(now);
+                }
+                self.watch(socket, now);
+                if is_new { Fate::New } else { Fate::Goes }
+            }
+            _ => {
+                if age < HALF_CLOSED {
+                    Fate::Goes
+                } else {
+                    Fate::Late
+                }
+            }
+        }
+    }
+
+    /// A step has brought it so far; what is begun, and what is owed.
+    pub(crate) fn note(&mut self, moved: Moved, is_asking: bool, is_telling: bool, now: Instant) {
+        if moved.any {
+            self.moved = now;
+        }
+        if !is_asking || moved.consumed {
+            self.asking = None;
+        }
+        if is_asking {
+            self.asking.get_or_insert(now);
+        }
+        if !is_telling {
+            self.telling = None;
+        } else {
+            self.telling.get_or_insert(now);
+        }
+    }
+
+    /// When its time is up, if it does nothing until then.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Listen | State::Closed | State::TimeWait => None,
+            State::SynReceived | State::SynSent => Some(self.since.saturating_add(HALF_OPEN)),
+            State::Established | State::CloseWait => {
+                let asking = self.asking.map(|since| since.saturating_add(REQUEST));
+                let telling = self.telling.map(|since| {
+                    let whole = since.saturating_add(ANSWER);
+                    whole.min(self.moved.saturating_add(STALLED))
+                });
+                let unread = (self.queue > 0).then(|| self.moved.saturating_add(UNREAD));
+                asking.into_iter().chain(telling).chain(unread).min()
+            }
+            _ => Some(self.since.saturating_add(HALF_CLOSED)),
+        }
+    }
+
+    /// Since when it is connected.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether its place may be had by another, and for how little: none of those that were used just now.
+    pub(crate) fn worth(&self, is_mute: bool, is_idle: bool, now: Instant) -> Option<(Worth, Instant)> {
+        let (worth, last, floor) = match self.state {
+            State::Listen | State::Closed | State::TimeWait => return None,
+            State::Established | State::CloseWait if is_mute => (Worth::Mute, self.moved, IDLE),
+            State::Established | State::CloseWait if is_idle => (Worth::Idle, self.moved, IDLE),
+            State::Established | State::CloseWait => return None,
+            _ => (Worth::Half, self.since, HALF),
+        };
+        (now.saturating_since(last) >= floor).then_some((worth, last))
+    }
+
+    /// Whether it is half open.
+    pub(crate) const fn is_half_open(&self) -> bool {
+        matches!(self.state, State::SynReceived)
+    }
+
+    /// Acknowledged bytes are movement, too.
+    fn watch(&mut self, socket: &Socket<'_>, now: Instant) {
+        let queue = socket.send_queue();
+        if queue != self.queue {
+            (self.queue, self.moved) = (queue, now);
+        }
+    }
+
+    const fn forget(&mut self, now: Instant) {
+        (self.moved, self.asking, self.telling, self.queue) = (now, None, None, 0);
+    }
+}
+
+/// What is configured once for each socket.
+pub(crate) fn prepare(socket: &mut Socket<'_>) {
+    // Who is gone without a word is found, and who is idle for a minute is not dropped.
+    socket.set_keep_alive(Some(KEEP_ALIVE));
+    socket.set_timeout(Some(GONE));
+    // An answer's end does not wait for the acknowledgement of its beginning.
+    socket.set_nagle_enabled(false);
+}
+
+/// Bytes that an answer is given in one piece.
+const BOUNCE: usize = 64;
+/// Steps of a role in one turn.
+const STEPS: usize = 4;
+/// How long the handshake may take: two repeated segments.
+const HALF_OPEN: Duration = Duration::from_secs(4);
+/// How long the end may take.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+/// How long a request may take to come.
+const REQUEST: Duration = Duration::from_secs(10);
+/// How long an answer may stand still, for no scrape ends meanwhile.
+const STALLED: Duration = Duration::from_secs(5);
+/// How long it may take as a whole.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long the rest of an answer may wait in the socket alone.
+const UNREAD: Duration = Duration::from_secs(20);
+/// How long a connection has not moved before another may have its place.
+const IDLE: Duration = Duration::from_secs(2);
+/// The same of one that is half open or half closed.
+const HALF: Duration = Duration::from_secs(1);
+const KEEP_ALIVE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(10);
+const GONE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(35);

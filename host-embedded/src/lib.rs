@@ -1,22 +1,25 @@
 //! pmbridge for firmware: core's roles over smoltcp's sockets, without an operating system and without a heap.
 //!
-//! [`Bridge::poll`] is the whole loop, generic over smoltcp's `Device`: it moves frames, lets each PCP client's
-//! collector answer, and scrapes the neighbours that a client's fetch names. A device's own values go into the store
-//! with [`Store::publish`](pmbridge_core::store::Store::publish). What it all needs of memory is one table,
-//! [`memory`].
+//! [`Agent::poll`] is the whole loop, over any smoltcp `Device` and a clock: it moves frames, answers PCP clients on
+//! port 44321 and Prometheus on port 9100, and scrapes the neighbours that a question is about. Each call does a bounded
+//! piece of work and says when the next one is due, so that a device's own main loop goes on whatever arrives.
 //!
-//! This is the library alone: the firmware itself, with its boards, clock and log, is still to come, and so is the
-//! exporter for Prometheus. Of PCP's requests it serves those that fit [`memory::WINDOW`]; a client that sends a longer
-//! one is disconnected.
+//! What it all needs of memory is one value, [`Memory`], for a `static`; its sizes are one table, [`memory`].
 #![no_std]
+#![forbid(unsafe_code)]
 
-mod bridge;
+mod agent;
+mod clients;
 mod conn;
+mod door;
 pub mod memory;
 pub mod metrics;
+mod pages;
 pub mod rules;
-mod target;
+mod settings;
+mod stats;
 
-pub use bridge::Bridge;
-pub use conn::{Conn, End};
-pub use target::Target;
+pub use agent::{Agent, Next};
+pub use memory::Memory;
+pub use settings::{Address, Error, Neighbour, Settings};
+pub use stats::Stats;

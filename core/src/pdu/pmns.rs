@@ -28,20 +28,14 @@ impl<'a> Names<'a> {
     /// Counts that contradict each other, or a body of another length than the names need.
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let mut r = Reader::new(body);
-        let (strings, statuses, count) = (r.word()?, r.word()?, r.int()?);
+        let mut names = NamesReader::start(&mut r)?;
+        let NamesReader { strings, statuses, count, .. } = names;
         let this = Self { strings, statuses, count, entries: r.rest() };
-        if statuses != 0 && count >= 0 && statuses != this.len() {
-            return Err(Error::Count);
-        }
-        let mut needed = 0_u32;
-        for _ in 0..this.len() {
-            let name = name(&mut r, statuses != 0)?.name;
-            needed = needed.saturating_add(string_len(name.len()));
+        while !names.is_done() {
+            names.next(&mut r)?;
         }
         end(&r)?;
-        if !this.is_empty() && (needed > strings || strings > i32::MAX.cast_unsigned()) {
-            return Err(Error::Count);
-        }
+        names.check()?;
         Ok(this)
     }
 
@@ -72,6 +66,87 @@ impl<'a> Names<'a> {
         let mut r = Reader::new(self.entries);
         let statuses = self.statuses != 0;
         core::iter::from_fn(move || name(&mut r, statuses).ok())
+    }
+}
+
+/// Names that are read one by one, from bytes of which not all need to be there.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NamesReader {
+    strings: u32,
+    statuses: u32,
+    count: i32,
+    read: u32,
+    /// What the names that were read need as C strings.
+    needed: u32,
+}
+
+impl NamesReader {
+    /// Bytes of a body before its first name.
+    pub const START: usize = 12;
+
+    /// Takes off what is before the first name.
+    ///
+    /// # Errors
+    ///
+    /// Too few bytes, or counts that contradict each other.
+    pub fn start(r: &mut Reader<'_>) -> Result<Self, Error> {
+        let (strings, statuses, count) = (r.word()?, r.word()?, r.int()?);
+        let this = Self { strings, statuses, count, read: 0, needed: 0 };
+        let contradicts = statuses != 0 && count >= 0 && statuses != this.len();
+        if contradicts { Err(Error::Count) } else { Ok(this) }
+    }
+
+    /// How many names there are.
+    pub const fn len(&self) -> u32 {
+        if self.count < 0 { 0 } else { self.count.cast_unsigned() }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether all names were read.
+    pub const fn is_done(&self) -> bool {
+        self.read == self.len()
+    }
+
+    /// How many bytes the next name needs with all that belongs to it, as far as these, its first ones, say.
+    ///
+    /// # Errors
+    ///
+    /// A length that none can have.
+    pub fn wanted(&self, first: &[u8]) -> Result<usize, Error> {
+        let mut r = Reader::new(first);
+        let status = if self.statuses != 0 { 4 } else { 0_usize };
+        if r.take(status).is_err() || r.rest().len() < 4 {
+            return Ok(status.saturating_add(4));
+        }
+        let len = count(&mut r)?;
+        Ok(padded(size(len)).saturating_add(4).saturating_add(status))
+    }
+
+    /// Takes off the next name.
+    ///
+    /// # Errors
+    ///
+    /// Fewer bytes than it needs, or a length that none can have.
+    pub fn next<'a>(&mut self, r: &mut Reader<'a>) -> Result<Name<'a>, Error> {
+        let name = name(r, self.statuses != 0)?;
+        self.read = self.read.saturating_add(1);
+        self.needed = self.needed.saturating_add(string_len(name.name.len()));
+        Ok(name)
+    }
+
+    /// Whether the names are as long together as was told before them.
+    ///
+    /// # Errors
+    ///
+    /// They are longer.
+    pub const fn check(&self) -> Result<(), Error> {
+        let is_short = self.needed > self.strings || self.strings > i32::MAX.cast_unsigned();
+        if is_short && !self.is_empty() { Err(Error::Count) } else { Ok(()) }
     }
 }
 

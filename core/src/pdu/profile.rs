@@ -151,22 +151,25 @@ impl Entry {
 pub struct Stored<const N: usize> {
     bytes: [u8; N],
     len: usize,
+    is_lost: bool,
 }
 
 impl<const N: usize> Stored<N> {
     /// Wants everything until [`set`](Self::set).
     pub const fn new() -> Self {
-        Self { bytes: [0; N], len: 0 }
+        Self { bytes: [0; N], len: 0, is_lost: false }
     }
 
     /// Keeps this body in the place of the last.
     ///
     /// # Errors
     ///
-    /// What [`Profile::parse`] refuses, and a body that does not fit. The last profile stays then.
+    /// What [`Profile::parse`] refuses: then the last profile stays. A body that does not fit: then it is
+    /// [lost](Self::lose).
     pub fn set(&mut self, body: &[u8]) -> Result<(), Error> {
         Profile::parse(body)?;
-        if body.len() > N {
+        self.is_lost = body.len() > N;
+        if self.is_lost {
             return Err(Error::TooLong);
         }
         Writer::new(&mut self.bytes).bytes(body);
@@ -174,10 +177,15 @@ impl<const N: usize> Stored<N> {
         Ok(())
     }
 
-    /// The last profile.
-    pub fn profile(&self) -> Profile<'_> {
+    /// Forgets the last profile, for one came that cannot be kept: which instances are wanted is not known.
+    pub const fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// The last profile, unless it is lost.
+    pub fn profile(&self) -> Option<Profile<'_>> {
         let body = self.bytes.get(..self.len).unwrap_or_default();
-        Profile::parse(body).unwrap_or(Profile::ALL)
+        (!self.is_lost).then(|| Profile::parse(body).unwrap_or(Profile::ALL))
     }
 }
 
@@ -233,15 +241,27 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_profile_is_the_last_that_fitted() {
+    fn a_stored_profile_is_the_last_good_one() {
         let mut stored = Stored::<60>::new();
-        assert_eq!(stored.profile(), Profile::ALL);
+        assert_eq!(stored.profile(), Some(Profile::ALL));
         stored.set(&body()).unwrap();
-        assert_eq!(stored.profile(), Profile::parse(&body()).unwrap());
+        assert_eq!(stored.profile(), Profile::parse(&body()).ok());
         assert!(stored.set(&[0; 3]).is_err());
-        assert_eq!(stored.profile(), Profile::parse(&body()).unwrap());
+        assert_eq!(stored.profile(), Profile::parse(&body()).ok());
         stored.set(&[0; 16]).unwrap();
-        assert_eq!(stored.profile(), Profile::ALL);
-        assert_eq!(Stored::<59>::new().set(&body()), Err(Error::TooLong));
+        assert_eq!(stored.profile(), Some(Profile::ALL));
+    }
+
+    #[test]
+    fn a_profile_that_does_not_fit_is_known_to_be_lost() {
+        let mut stored = Stored::<59>::new();
+        assert_eq!(stored.set(&body()), Err(Error::TooLong));
+        assert_eq!(stored.profile(), None);
+        assert!(stored.set(&[0; 3]).is_err());
+        assert_eq!(stored.profile(), None);
+        stored.set(&[0; 16]).unwrap();
+        assert_eq!(stored.profile(), Some(Profile::ALL));
+        stored.lose();
+        assert_eq!(stored.profile(), None);
     }
 }

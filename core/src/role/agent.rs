@@ -3,7 +3,11 @@
 //! It speaks first (CREDS), then answers exactly one PDU per request, and none for PROFILE, ATTR and ERROR
 //! (pcp-protocol: start-up of a PMDA, steady state). State changes ride in the seconds of a RESULT.
 
-use super::{Context, Progress, Role, Word, answer::Answerer};
+use super::{
+    Context, Progress, Role, Word,
+    answer::Answerer,
+    intake::{Body, Intake, Request},
+};
 use crate::{
     pcp::Status,
     pdu::{
@@ -30,12 +34,15 @@ pub struct Settings {
 }
 
 /// The PMDA's side, with room for a profile of `PROFILE` bytes.
+///
+/// What memory `M` is for, the [collector](super::collector::Collector) says.
 #[derive(Debug)]
-pub struct Agent<const PROFILE: usize> {
+pub struct Agent<const PROFILE: usize, M = [u8; 0]> {
     settings: Settings,
     at: At,
     word: Word,
     answerer: Answerer,
+    intake: Intake<M>,
     profile: Stored<PROFILE>,
     /// What pmcd knows of: how often names, and labels, had changed then.
     known: (u64, u64),
@@ -52,11 +59,19 @@ enum At {
 impl<const PROFILE: usize> Agent<PROFILE> {
     /// Before the first byte.
     pub const fn new(settings: Settings) -> Self {
+        Self::with_memory(settings, [])
+    }
+}
+
+impl<const PROFILE: usize, M> Agent<PROFILE, M> {
+    /// The same, with memory to take requests in.
+    pub const fn with_memory(settings: Settings, memory: M) -> Self {
         Self {
             settings,
             at: At::Greet,
             word: Word(0),
             answerer: Answerer::new(settings.patience, false),
+            intake: Intake::new(memory),
             profile: Stored::new(),
             known: (0, 0),
         }
@@ -66,7 +81,9 @@ impl<const PROFILE: usize> Agent<PROFILE> {
     pub fn is_ready(&self) -> bool {
         self.at == At::Ready
     }
+}
 
+impl<const PROFILE: usize, M: AsRef<[u8]> + AsMut<[u8]>> Agent<PROFILE, M> {
     /// One PDU of input at most.
     fn advance<S: Storage>(
         &mut self,
@@ -99,35 +116,51 @@ impl<const PROFILE: usize> Agent<PROFILE> {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Progress, pdu::Error> {
-        let Some((header, body, len)) = pdu::split(input)? else { return Ok(Progress::NONE) };
-        let silent = Ok(Progress { consumed: len, produced: 0 });
-        match header.kind {
+        let (header, taken) = self.intake.head(input)?;
+        let Some(header) = header else { return Ok(Progress { consumed: taken, produced: 0 }) };
+        let rest = input.get(taken..).unwrap_or_default();
+        let taken = taken.saturating_add(self.intake.body(cx, &mut self.answerer, header, rest));
+        let Some((request, len)) = self.intake.request(header, input) else {
+            return Ok(Progress { consumed: taken, produced: 0 });
+        };
+        let (produced, done) = match request.kind {
             Kind::CREDS => {
                 if self.at == At::Greeted {
                     self.at = if self.settings.announces_ready { At::NotReady } else { At::Ready };
                 }
-                silent
+                (0, true)
             }
-            // Without a profile everything is told, which is more than was asked for and never less.
             Kind::PROFILE => {
-                if self.profile.set(body).is_err() {
-                    self.profile = Stored::new();
-                }
-                silent
+                keep(&mut self.profile, request);
+                (0, true)
             }
-            Kind::ATTR | Kind::ERROR => silent,
-            kind if !is_request(kind) => silent,
+            kind if !is_request(kind) => (0, true),
             kind => {
                 let now = epochs(cx.store.view());
                 let flags = changes(self.known, now);
-                let profile = self.profile.profile();
-                let progress = self.answerer.step(cx, (header, body, len), Ok(profile), flags, output);
-                if progress.consumed > 0 && kind == Kind::FETCH {
+                let profile = self.profile.profile().ok_or(Status::TOOBIG);
+                let (produced, done) = self.answerer.step(cx, request, profile, flags, output);
+                if done && kind == Kind::FETCH {
                     self.known = now;
                 }
-                Ok(progress)
+                (produced, done)
             }
+        };
+        if done {
+            self.intake.clear();
         }
+        Ok(Progress { consumed: taken.saturating_add(if done { len } else { 0 }), produced })
+    }
+}
+
+/// Keeps a profile. Behind one that cannot be read everything is told, which is more than was asked for and never less.
+fn keep<const N: usize>(profile: &mut Stored<N>, request: Request<'_>) {
+    match request.body {
+        Body::Sent(body) => match profile.set(body) {
+            Ok(()) | Err(pdu::Error::TooLong) => {}
+            Err(_) => *profile = Stored::new(),
+        },
+        _ => profile.lose(),
     }
 }
 
@@ -160,7 +193,7 @@ fn is_request(kind: Kind) -> bool {
     )
 }
 
-impl<S: Storage, const PROFILE: usize> Role<S> for Agent<PROFILE> {
+impl<S: Storage, const PROFILE: usize, M: AsRef<[u8]> + AsMut<[u8]>> Role<S> for Agent<PROFILE, M> {
     type Error = pdu::Error;
 
     fn step(

@@ -1,24 +1,25 @@
-//! What agent and collector have in common: one request at a time, read where it lies, answered record by record.
+//! What agent and collector have in common: one request at a time, answered record by record.
 //!
 //! The length of an answer is told before its first byte, so it is measured first. Both passes and every size of
 //! window run the same code: a [`Place`] says which record is next, and a count how much of it is out.
 
 use super::{
-    Context, Progress, Word,
+    Context, Word,
     fetch::Fetch,
     instances::Instances,
+    intake::Request,
     labels::Labels,
-    names::{self, Listing},
+    names::{Listed, Listing},
     storing,
 };
 use crate::{
     mapping::help,
     pcp::{Desc, InDom, Pmid, Status},
     pdu::{
-        self, Header, Kind, Pmids, desc,
+        self, Kind, Pmids, desc,
         error::Report,
         instance, label,
-        pmns::{Child, Ids, Names, Traverse},
+        pmns::{Child, Ids, Traverse},
         profile::Profile,
         text,
     },
@@ -57,7 +58,7 @@ impl Place {
     }
 }
 
-/// A request that can be answered, as found in the input window.
+/// A request that can be answered, as found where it lies.
 enum Ask<'a> {
     Refuse(Status),
     Fetch(Fetch<'a>),
@@ -66,7 +67,7 @@ enum Ask<'a> {
     Instances(Instances<'a>),
     Help { ident: u32, raw: &'a str, long: bool },
     Labels(Labels<'a>),
-    Ids(Names<'a>),
+    Ids(Listed<'a>),
     List(Listing<'a>),
 }
 
@@ -94,7 +95,7 @@ enum At {
         status: Status,
         word: Word,
     },
-    /// The answer is going out: `skip` bytes of the record at `place` are.
+    /// The answer is going out: `skip` bytes of the record at `place` are. It was not begun while `len` is 0.
     Telling {
         since: Ticket,
         len: u32,
@@ -131,84 +132,96 @@ impl Answerer {
     }
 
     pub(super) const fn is_busy(&self) -> bool {
-        matches!(self.at, At::Telling { .. })
+        matches!(self.at, At::Telling { len: 1.., .. })
     }
 
-    /// Answers the request `header` and `body`, `len` bytes long in the input: consumed with the answer's last byte.
+    /// Answers the request: how many bytes that put out, and whether they are the last.
     ///
     /// `flags` are the state changes that a result reports to pmcd.
     pub(super) fn step<S: Storage>(
         &mut self,
         cx: &mut Context<'_, S>,
-        (header, body, len): (Header, &[u8], usize),
+        request: Request<'_>,
         profile: Result<Profile<'_>, Status>,
         flags: u32,
         output: &mut [u8],
-    ) -> Progress {
-        if header.kind == Kind::RESULT {
-            return self.store(cx, body, len, output);
+    ) -> (usize, bool) {
+        if request.kind == Kind::RESULT {
+            return self.store(cx, request, output);
         }
+        if !self.is_ready(cx, request) {
+            return (0, false);
+        }
+        let At::Telling { since, .. } = self.at else { return (0, false) };
+        let scope = self.scope(cx);
+        let ask = ask(&scope, request, profile, since, flags, cx.wall);
+        let (produced, done) = self.tell(&scope, &ask, output);
+        if done {
+            self.at = At::Idle;
+        }
+        (produced, done)
+    }
+
+    /// Whether it is time to answer: whatever the request names was scraped and published, or did not come in time.
+    pub(super) fn is_ready<S: Storage>(&mut self, cx: &mut Context<'_, S>, request: Request<'_>) -> bool {
         if matches!(self.at, At::Idle) {
-            self.at = self.wait(cx, header, body);
+            self.at = self.wait(cx, request);
         }
         if let At::Waiting { since, until, ready, of_host } = self.at {
-            let (ready, done) = is_ready(cx, since, ready, header, body);
+            let (ready, done) = is_scraped(cx, since, ready, request);
             if !done && cx.now < until {
                 self.at = At::Waiting { since, until, ready, of_host };
-                return Progress::NONE;
+                return false;
             }
             self.at = if of_host {
-                let asked = ask_host(cx, header, body);
+                let asked = ask_host(cx, request);
                 At::Asking { since, asked, until: cx.now.saturating_add(HOST), ready: 0 }
             } else {
                 At::telling(since)
             };
         }
         if let At::Asking { since, asked, until, ready } = self.at {
-            let (ready, done) = is_told(cx, asked, ready, header, body);
+            let (ready, done) = is_told(cx, asked, ready, request);
             if !done && cx.now < until {
                 self.at = At::Asking { since, asked, until, ready };
-                return Progress::NONE;
+                return false;
             }
             self.at = At::telling(since);
         }
-        let At::Telling { since, .. } = self.at else { return Progress::NONE };
-        let domain = cx.store.domain();
-        let scope = Scope { view: cx.store.view(), domain, is_collector: self.is_collector };
-        let ask = ask(&scope, header, body, profile, since, flags, cx.wall);
-        let (produced, done) = self.tell(&scope, &ask, output);
-        if done {
-            self.at = At::Idle;
-        }
-        Progress { consumed: if done { len } else { 0 }, produced }
+        true
+    }
+
+    /// What answers are made from now.
+    pub(super) fn scope<'s, S: Storage>(&self, cx: &'s Context<'_, S>) -> Scope<'s> {
+        Scope { view: cx.store.view(), domain: cx.store.domain(), is_collector: self.is_collector }
     }
 
     /// Stores what a client sent, once, and says how that went.
     fn store<S: Storage>(
         &mut self,
         cx: &mut Context<'_, S>,
-        body: &[u8],
-        len: usize,
+        request: Request<'_>,
         output: &mut [u8],
-    ) -> Progress {
-        let (status, mut word) = match self.at {
-            At::Stored { status, word } => (status, word),
-            _ => (storing::store(cx.store, body), Word::default()),
+    ) -> (usize, bool) {
+        let (status, mut word) = match (self.at, request.sent()) {
+            (At::Stored { status, word }, _) => (status, word),
+            (_, Ok(body)) => (storing::store(cx.store, body), Word::default()),
+            (_, Err(status)) => (status, Word::default()),
         };
         let (produced, done) = word.say(output, |w| Report { status }.emit(0, w));
         self.at = if done { At::Idle } else { At::Stored { status, word } };
-        Progress { consumed: if done { len } else { 0 }, produced }
+        (produced, done)
     }
 
     /// Wants what the request needs.
-    fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> At {
+    fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, request: Request<'_>) -> At {
         let since = cx.store.ticket();
         let (mut of_host, mut last) = (false, None);
-        if is_about_names(header.kind) {
+        if is_about_names(request.kind) {
             cx.store.want_old(since, cx.now);
         }
-        if let Ok(fetch) = fetch_of(header, body) {
-            for pmid in fetch.iter() {
+        if let Ok(pmids) = fetched(request) {
+            for pmid in pmids.iter() {
                 let view = cx.store.view();
                 // A cluster is of one source.
                 if last == Some((pmid.domain(), pmid.cluster())) {
@@ -250,16 +263,15 @@ impl Answerer {
 ///
 /// Questions about names and metrics wait until every source has been scraped once, and so do PMIDs that nobody has:
 /// their metrics may be among what comes. Then their source is wanted, too.
-fn is_ready<S: Storage>(
+fn is_scraped<S: Storage>(
     cx: &mut Context<'_, S>,
     since: Ticket,
     ready: u32,
-    header: Header,
-    body: &[u8],
+    request: Request<'_>,
 ) -> (u32, bool) {
-    let Ok(pmids) = fetch_of(header, body) else {
+    let Ok(pmids) = fetched(request) else {
         let view = cx.store.view();
-        return (0, view.is_settled() && !(is_about_names(header.kind) && view.awaits(since)));
+        return (0, view.is_settled() && !(is_about_names(request.kind) && view.awaits(since)));
     };
     let (mut ready, mut fresh) = (ready, None);
     while let Some(pmid) = pmids.at(size(ready)) {
@@ -295,9 +307,9 @@ fn is_ready<S: Storage>(
 /// Wants the sources of which the host publishes values when somebody asks.
 ///
 /// The ticket is drawn now, so that what is published tells of the scrapes that the request has waited for.
-fn ask_host<S: Storage>(cx: &mut Context<'_, S>, header: Header, body: &[u8]) -> Ticket {
+fn ask_host<S: Storage>(cx: &mut Context<'_, S>, request: Request<'_>) -> Ticket {
     let asked = cx.store.ticket();
-    if let Ok(pmids) = fetch_of(header, body) {
+    if let Ok(pmids) = fetched(request) {
         for pmid in pmids.iter() {
             if let Some(source) = on_demand(cx.store.view(), pmid) {
                 cx.store.want(source, asked, cx.now);
@@ -308,14 +320,8 @@ fn ask_host<S: Storage>(cx: &mut Context<'_, S>, header: Header, body: &[u8]) ->
 }
 
 /// Whether the host has published since; and for how many PMIDs that is known.
-fn is_told<S: Storage>(
-    cx: &Context<'_, S>,
-    asked: Ticket,
-    ready: u32,
-    header: Header,
-    body: &[u8],
-) -> (u32, bool) {
-    let Ok(pmids) = fetch_of(header, body) else { return (ready, true) };
+fn is_told<S: Storage>(cx: &Context<'_, S>, asked: Ticket, ready: u32, request: Request<'_>) -> (u32, bool) {
+    let Ok(pmids) = fetched(request) else { return (ready, true) };
     let (view, mut ready) = (cx.store.view(), ready);
     while let Some(pmid) = pmids.at(size(ready)) {
         if on_demand(view, pmid).is_some_and(|source| !view.is_published(source, asked)) {
@@ -335,85 +341,79 @@ const fn is_about_names(kind: Kind) -> bool {
     matches!(kind, Kind::PMNS_NAMES | Kind::PMNS_IDS | Kind::PMNS_CHILD | Kind::PMNS_TRAVERSE)
 }
 
-fn fetch_of(header: Header, body: &[u8]) -> Result<Pmids<'_>, pdu::Error> {
-    match header.kind {
-        Kind::FETCH | Kind::HIGHRES_FETCH => pdu::fetch::Fetch::parse(header.kind, body).map(|f| f.pmids),
-        _ => Err(pdu::Error::Value),
+/// The metrics that a fetch is for.
+fn fetched(request: Request<'_>) -> Result<Pmids<'_>, Status> {
+    match request.kind {
+        Kind::FETCH | Kind::HIGHRES_FETCH => {
+            let parsed = pdu::fetch::Fetch::parse(request.kind, request.sent()?);
+            parsed.map(|f| f.pmids).map_err(|_| Status::IPC)
+        }
+        _ => Err(Status::IPC),
     }
 }
 
 /// What a request asks for. Whatever is wrong with it becomes the status that refuses it.
 fn ask<'a>(
     scope: &Scope<'a>,
-    header: Header,
-    body: &'a [u8],
+    request: Request<'a>,
     profile: Result<Profile<'a>, Status>,
     since: Ticket,
     flags: u32,
     wall: crate::time::Timestamp,
 ) -> Ask<'a> {
-    let asked = match header.kind {
-        Kind::FETCH | Kind::HIGHRES_FETCH => {
-            fetch_of(header, body).map_err(|_| Status::IPC).and_then(|pmids| {
-                let (kind, time) = match header.kind {
-                    Kind::HIGHRES_FETCH => (Kind::HIGHRES_RESULT, wall),
-                    // An agent has no clock for its collector: it reports state changes there.
-                    _ if !scope.is_collector => {
-                        (Kind::RESULT, crate::time::Timestamp { secs: flags.into(), nanos: 0 })
-                    }
-                    _ => (Kind::RESULT, wall),
-                };
-                Ok(Ask::Fetch(Fetch { kind, pmids, profile: profile?, since, time }))
-            })
-        }
-        Kind::LABEL_REQ => label::Request::parse(body).map_err(|_| Status::IPC).and_then(|request| {
+    let asked = match request.kind {
+        Kind::FETCH | Kind::HIGHRES_FETCH => fetched(request).and_then(|pmids| {
+            let (kind, time) = match request.kind {
+                Kind::HIGHRES_FETCH => (Kind::HIGHRES_RESULT, wall),
+                // An agent has no clock for its collector: it reports state changes there.
+                _ if !scope.is_collector => {
+                    (Kind::RESULT, crate::time::Timestamp { secs: flags.into(), nanos: 0 })
+                }
+                _ => (Kind::RESULT, wall),
+            };
+            Ok(Ask::Fetch(Fetch { kind, pmids, profile: profile?, since, time }))
+        }),
+        Kind::LABEL_REQ => request.sent().and_then(|body| {
+            let request = label::Request::parse(body).map_err(|_| Status::IPC)?;
             Labels::find(scope, request, profile.unwrap_or(Profile::ALL)).map(Ask::Labels)
         }),
-        _ => ask_metadata(scope, header.kind, body),
+        Kind::PMNS_NAMES => request.listed().and_then(|listed| listed.check(scope)).map(Ask::Ids),
+        _ => ask_metadata(scope, request),
     };
     asked.unwrap_or_else(Ask::Refuse)
 }
 
-fn ask_metadata<'a>(scope: &Scope<'a>, kind: Kind, body: &'a [u8]) -> Result<Ask<'a>, Status> {
+fn ask_metadata<'a>(scope: &Scope<'a>, request: Request<'a>) -> Result<Ask<'a>, Status> {
     let bad = |_| Status::IPC;
     let view = scope.view;
-    match kind {
+    match request.kind {
         Kind::DESC_REQ => {
-            let pmid = desc::Request::parse(body).map_err(bad)?.pmid;
+            let pmid = desc::Request::parse(request.sent()?).map_err(bad)?.pmid;
             Ok(Ask::Desc(view.identified(pmid).ok_or(Status::PMID)?.desc()))
         }
         Kind::DESC_IDS => {
-            let pmids = desc::DescIds::parse(body).map_err(bad)?.pmids;
+            let pmids = desc::DescIds::parse(request.sent()?).map_err(bad)?.pmids;
             match (pmids.len(), pmids.at(0)) {
                 (1, Some(pmid)) if view.identified(pmid).is_none() => Err(Status::PMID),
                 _ => Ok(Ask::Descs(pmids)),
             }
         }
         Kind::INSTANCE_REQ => {
-            let request = instance::Request::parse(body).map_err(bad)?;
-            Instances::find(scope, &request).map(Ask::Instances)
+            let asked = instance::Request::parse(request.sent()?).map_err(bad)?;
+            Instances::find(scope, &asked).map(Ask::Instances)
         }
-        Kind::TEXT_REQ => ask_help(scope, text::Request::parse(body).map_err(bad)?),
-        Kind::PMNS_NAMES => {
-            let names = Names::parse(body).map_err(bad)?;
-            if names.len() == 1
-                && let Some(name) = names.iter().next()
-            {
-                names::lookup(scope, name.name)?;
-            }
-            Ok(Ask::Ids(names))
-        }
+        Kind::TEXT_REQ => ask_help(scope, text::Request::parse(request.sent()?).map_err(bad)?),
         Kind::PMNS_IDS => {
-            let ids = Ids::parse(body).map_err(bad)?;
+            let ids = Ids::parse(request.sent()?).map_err(bad)?;
             let pmid = ids.pmids.at(0).filter(|_| ids.pmids.len() == 1).ok_or(Status::IPC)?;
             Listing::One(pmid).check(scope).map(Ask::List)
         }
         Kind::PMNS_CHILD => {
-            let child = Child::parse(body).map_err(bad)?;
+            let child = Child::parse(request.sent()?).map_err(bad)?;
             Listing::Children(child).check(scope).map(Ask::List)
         }
         Kind::PMNS_TRAVERSE => {
-            let traverse = Traverse::parse(body).map_err(bad)?;
+            let traverse = Traverse::parse(request.sent()?).map_err(bad)?;
             Listing::Below(traverse.name).check(scope).map(Ask::List)
         }
         _ => Err(Status::IPC),
@@ -461,7 +461,7 @@ impl<'a> Ask<'a> {
                 }
             }
             Self::Help { ident, raw, long } => emit_help(*ident, raw, *long, w),
-            Self::Ids(list) => names::emit_ids(scope, list, scope.is_collector, w),
+            Self::Ids(listed) => listed.emit(scope, scope.is_collector, w),
         }
         None
     }

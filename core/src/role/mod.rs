@@ -23,6 +23,7 @@ pub mod document;
 pub mod exporter;
 mod fetch;
 mod instances;
+mod intake;
 mod labels;
 mod names;
 pub mod page;

@@ -4,10 +4,10 @@ use super::answer::{Place, Scope};
 use crate::{
     pcp::{Pmid, Status},
     pdu::{
-        Kind,
-        pmns::{Child, IdsHead, LEAF, NONLEAF, Name, Names, NamesHead, string_len},
+        self, Kind, Pmids,
+        pmns::{Child, IdsHead, LEAF, NONLEAF, Name, Names, NamesHead, NamesReader, string_len},
     },
-    wire::{Writer, count},
+    wire::{Reader, Writer, count},
 };
 
 /// Part of the name space that is being listed.
@@ -139,7 +139,7 @@ fn has_below(scope: &Scope<'_>, name: &[u8]) -> bool {
 }
 
 /// The id that a name has, or why it has none.
-pub(super) fn lookup(scope: &Scope<'_>, name: &[u8]) -> Result<Pmid, Status> {
+fn lookup(scope: &Scope<'_>, name: &[u8]) -> Result<Pmid, Status> {
     match scope.view.named(name) {
         Some(metric) => Ok(metric.desc().pmid),
         None if has_below(scope, name) || name == scope.view.root().as_bytes() => Err(Status::NONLEAF),
@@ -147,12 +147,142 @@ pub(super) fn lookup(scope: &Scope<'_>, name: &[u8]) -> Result<Pmid, Status> {
     }
 }
 
-/// Emits the ids of names as one record; `count_found` is how a collector reports success, and an agent does not.
-pub(super) fn emit_ids(scope: &Scope<'_>, names: &Names<'_>, count_found: bool, w: &mut Writer<'_>) {
-    let found = names.iter().filter(|name| lookup(scope, name.name).is_ok()).count();
-    let status = if count_found { count(found).cast_signed() } else { 0 };
-    IdsHead { kind: Kind::PMNS_IDS, status, count: names.len() }.emit(0, w);
-    for name in names.iter() {
-        w.word(lookup(scope, name.name).unwrap_or(Pmid::NULL).to_bits());
+/// The names of a question, or the ids that were found for them as they came.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Listed<'a> {
+    Names(Names<'a>),
+    Ids(Pmids<'a>),
+}
+
+impl<'a> Listed<'a> {
+    /// One name that has no id is refused; among several it has none.
+    pub(super) fn check(self, scope: &Scope<'_>) -> Result<Self, Status> {
+        if let Self::Names(names) = self
+            && names.len() == 1
+            && let Some(name) = names.iter().next()
+        {
+            lookup(scope, name.name)?;
+        }
+        Ok(self)
+    }
+
+    /// Goes over the ids in order.
+    fn each(&self, scope: &Scope<'_>, f: &mut dyn FnMut(Pmid)) {
+        match self {
+            Self::Names(names) => {
+                names.iter().for_each(|name| f(lookup(scope, name.name).unwrap_or(Pmid::NULL)));
+            }
+            Self::Ids(pmids) => pmids.iter().for_each(f),
+        }
+    }
+
+    /// Emits the ids as one record; `count_found` is how a collector reports success, and an agent does not.
+    pub(super) fn emit(&self, scope: &Scope<'_>, count_found: bool, w: &mut Writer<'_>) {
+        let (mut all, mut found) = (0u32, 0u32);
+        self.each(scope, &mut |pmid| {
+            all = all.saturating_add(1);
+            found = found.saturating_add(u32::from(pmid != Pmid::NULL));
+        });
+        let status = if count_found { found.cast_signed() } else { 0 };
+        IdsHead { kind: Kind::PMNS_IDS, status, count: all }.emit(0, w);
+        self.each(scope, &mut |pmid| w.word(pmid.to_bits()));
+    }
+}
+
+/// Names that come piece by piece: each becomes its id as soon as it is whole.
+///
+/// The ids lie at the start of the memory, and behind them what has come of the next name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Roll {
+    /// None until the start of the names has come.
+    names: Option<NamesReader>,
+    ids: usize,
+    /// Bytes that came of what is to be read next.
+    held: usize,
+    /// Why the only name has no id.
+    missed: Option<Status>,
+    /// Why there is no answer to any; the rest is skipped.
+    refused: Option<Status>,
+}
+
+impl Roll {
+    /// Before the first byte.
+    pub(super) const NEW: Self = Self { names: None, ids: 0, held: 0, missed: None, refused: None };
+
+    /// The ids of all names, once they have come.
+    pub(super) fn found<'a>(&self, memory: &'a [u8]) -> Result<Listed<'a>, Status> {
+        let why = self.refused.or(self.missed);
+        let ids = memory.get(..self.start()).unwrap_or_default();
+        why.map_or(Ok(Listed::Ids(Pmids::new(ids))), Err)
+    }
+
+    /// Takes in a piece of the body, of which `left` bytes were not taken in before, the piece among them.
+    pub(super) fn take(&mut self, scope: &Scope<'_>, memory: &mut [u8], piece: &[u8], left: usize) {
+        let (mut piece, mut left) = (piece, left);
+        while self.refused.is_none() {
+            let missing = match self.missing(memory, left) {
+                Ok(Some(missing)) => missing,
+                Ok(None) => return,
+                Err(status) => return self.refused = Some(status),
+            };
+            if missing == 0 {
+                self.refused = self.read(scope, memory).err().map(|_| Status::IPC);
+                continue;
+            }
+            let taken = missing.min(piece.len());
+            let Some((head, rest)) = piece.split_at_checked(taken).filter(|_| taken > 0) else { return };
+            let place = memory.get_mut(self.start().saturating_add(self.held)..);
+            Writer::new(place.unwrap_or_default()).bytes(head);
+            self.held = self.held.saturating_add(taken);
+            left = left.saturating_sub(taken);
+            piece = rest;
+        }
+    }
+
+    /// How many bytes more there must be before something can be read, `None` behind the last name.
+    fn missing(&self, memory: &[u8], left: usize) -> Result<Option<usize>, Status> {
+        let bad = |_| Status::IPC;
+        let wanted = match &self.names {
+            None => NamesReader::START,
+            Some(names) if !names.is_done() => names.wanted(self.held(memory)).map_err(bad)?,
+            Some(names) if left == 0 => return names.check().map(|()| None).map_err(bad),
+            Some(_) => return Err(Status::IPC),
+        };
+        let missing = wanted.saturating_sub(self.held);
+        if missing > left {
+            return Err(Status::IPC);
+        }
+        if self.start().saturating_add(wanted) > memory.len() {
+            return Err(Status::TOOBIG);
+        }
+        Ok(Some(missing))
+    }
+
+    /// Reads what has come whole.
+    fn read(&mut self, scope: &Scope<'_>, memory: &mut [u8]) -> Result<(), pdu::Error> {
+        let start = self.start();
+        let mut r = Reader::new(self.held(memory));
+        match &mut self.names {
+            None => self.names = Some(NamesReader::start(&mut r)?),
+            Some(names) => {
+                let found = lookup(scope, names.next(&mut r)?.name);
+                self.missed = found.err().filter(|_| names.len() == 1);
+                let id = found.unwrap_or(Pmid::NULL).to_bits();
+                Writer::new(memory.get_mut(start..).unwrap_or_default()).word(id);
+                self.ids = self.ids.saturating_add(1);
+            }
+        }
+        self.held = 0;
+        Ok(())
+    }
+
+    fn held<'a>(&self, memory: &'a [u8]) -> &'a [u8] {
+        let start = self.start();
+        memory.get(start..start.saturating_add(self.held)).unwrap_or_default()
+    }
+
+    /// Where the ids end.
+    const fn start(&self) -> usize {
+        self.ids.saturating_mul(4)
     }
 }

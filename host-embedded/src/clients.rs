@@ -1,0 +1,126 @@
+//! PCP clients: one collector each, for as long as they are connected.
+
+use pmbridge_core::{
+    role::{Context, Role as _, collector::Collector},
+    store::Store,
+    time::{Duration, Instant},
+};
+use smoltcp::socket::tcp::Socket;
+
+use crate::{
+    conn::{Fate, Line, Over, Window, Worth},
+    memory::{Later, Role, Slices, WINDOW},
+    stats::Stats,
+};
+
+/// The port of PCP.
+pub(crate) const PORT: u16 = 44_321;
+
+/// A place for a client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) line: Line,
+    window: Window<WINDOW>,
+    role: Later<Role>,
+}
+
+impl Client {
+    /// With nobody there.
+    pub(crate) const NONE: Self = Self { line: Line::NONE, window: Window::EMPTY, role: Later::Not };
+
+    /// Lets it go on; whether there is more to do at once.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_, Slices<'_>>,
+        socket: &mut Socket<'_>,
+        stats: &mut Stats,
+    ) -> bool {
+        match self.line.look(socket, PORT, cx.now) {
+            Fate::Free | Fate::Between => {
+                self.role.clear();
+                return false;
+            }
+            Fate::Late => return self.end(socket, &mut stats.timed_out),
+            Fate::New => {
+                self.window.clear();
+                self.role.make(Collector::new(PATIENCE));
+                stats.clients_served = stats.clients_served.wrapping_add(1);
+            }
+            Fate::Goes => {}
+        }
+        let Some(role) = self.role.as_mut() else { return false };
+        let moved =
+            self.window.lend().pump(socket, &mut |input, room| role.step(cx, input, room).map_err(|_| Over));
+        let Ok(moved) = moved else { return self.end(socket, &mut stats.out_of_step) };
+        let (is_busy, waits) = (is_busy(role), deadline(role).is_some());
+        if moved.stuck && !is_busy && !waits {
+            return self.end(socket, &mut stats.out_of_step);
+        }
+        let is_asking = !self.window.is_empty() && !is_busy && !waits;
+        self.line.note(moved, is_asking, is_busy, cx.now);
+        let is_mute = !role.is_greeted() && cx.now >= self.line.since().saturating_add(GREETING);
+        if is_mute || self.line.deadline().is_some_and(|by| cx.now >= by) {
+            return self.end(socket, &mut stats.timed_out);
+        }
+        if !socket.may_recv() && socket.may_send() && !moved.more && !is_busy && !waits {
+            socket.close();
+        }
+        moved.more
+    }
+
+    /// Ends the connection at once.
+    fn end(&mut self, socket: &mut Socket<'_>, count: &mut u32) -> bool {
+        *count = count.wrapping_add(1);
+        socket.abort();
+        self.role.clear();
+        true
+    }
+
+    /// Whether an answer is half out.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.role.as_ref().is_some_and(is_busy)
+    }
+
+    /// Whether somebody is there.
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.role.as_ref().is_some()
+    }
+
+    /// When to go on though nothing has come.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let role = self.role.as_ref();
+        let greeting =
+            role.filter(|role| !role.is_greeted()).map(|_| self.line.since().saturating_add(GREETING));
+        role.and_then(deadline).into_iter().chain(greeting).chain(self.line.deadline()).min()
+    }
+
+    /// For how little another may have its place.
+    pub(crate) fn worth(&self, now: Instant) -> Option<(Worth, Instant)> {
+        let role = self.role.as_ref();
+        let is_mute = !role.is_some_and(Role::is_greeted);
+        let is_idle = role.is_some_and(|role| !is_busy(role) && deadline(role).is_none());
+        self.line.worth(is_mute, is_idle, now)
+    }
+
+    /// Another needs its place.
+    pub(crate) fn leave(&mut self) {
+        self.role.clear();
+        self.window.clear();
+    }
+}
+
+fn is_busy(role: &Role) -> bool {
+    pmbridge_core::role::Role::<Slices<'_>>::is_busy(role)
+}
+
+fn deadline(role: &Role) -> Option<Instant> {
+    pmbridge_core::role::Role::<Slices<'_>>::deadline(role)
+}
+
+/// The store of an agent.
+pub(crate) type Known<'m> = Store<Slices<'m>>;
+
+/// How long an answer waits for neighbours. Clients give up after 10 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a client may take to say who it is.
+const GREETING: Duration = Duration::from_secs(10);

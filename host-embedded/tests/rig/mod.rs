@@ -1,0 +1,207 @@
+//! An agent and a peer on one wire, in one process, with a clock that the test turns.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+
+use pmbridge_core::time::{Instant, Timestamp};
+use pmbridge_embedded::{Address, Agent, Neighbour, Next, Settings, memory, metrics::Entry};
+use smoltcp::{
+    iface::{Config, Interface, SocketHandle, SocketSet},
+    phy::{self, DeviceCapabilities, Medium},
+    socket::tcp::{Socket, SocketBuffer, State},
+    wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint},
+};
+
+/// The agent's address.
+pub const AGENT: [u8; 4] = [10, 0, 0, 1];
+/// The peer's.
+pub const PEER: [u8; 4] = [10, 0, 0, 2];
+pub const PCP: u16 = 44_321;
+pub const HTTP: u16 = 9100;
+
+/// One direction of a wire.
+type Queue = Rc<RefCell<VecDeque<Vec<u8>>>>;
+
+/// One end of a wire.
+#[derive(Debug)]
+pub struct End {
+    pub inbox: Queue,
+    pub outbox: Queue,
+}
+
+pub struct Rx(Vec<u8>);
+pub struct Tx(Queue);
+
+impl phy::RxToken for Rx {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl phy::TxToken for Tx {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        self.0.borrow_mut().push_back(frame);
+        result
+    }
+}
+
+impl phy::Device for End {
+    type RxToken<'a> = Rx;
+    type TxToken<'a> = Tx;
+
+    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Rx, Tx)> {
+        let frame = self.inbox.borrow_mut().pop_front()?;
+        Some((Rx(frame), Tx(self.outbox.clone())))
+    }
+
+    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Tx> {
+        Some(Tx(self.outbox.clone()))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ethernet;
+        caps.max_transmission_unit = 1514;
+        caps
+    }
+}
+
+/// Both ends of a wire.
+pub fn wire() -> (End, End) {
+    let (there, back) = (Queue::default(), Queue::default());
+    (End { inbox: back.clone(), outbox: there.clone() }, End { inbox: there, outbox: back })
+}
+
+/// A peer with a stack of its own.
+pub struct Peer {
+    pub end: End,
+    pub iface: Interface,
+    pub sockets: SocketSet<'static>,
+    port: u16,
+}
+
+impl Peer {
+    fn new(mut end: End) -> Self {
+        let mut config = Config::new(EthernetAddress([2, 0, 0, 0, 0, 2]).into());
+        config.random_seed = 7;
+        let mut iface = Interface::new(config, &mut end, smoltcp::time::Instant::ZERO);
+        iface.update_ip_addrs(|all| all.push(IpCidr::new(IpAddress::Ipv4(PEER.into()), 8)).unwrap());
+        Self { end, iface, sockets: SocketSet::new(Vec::new()), port: 50_000 }
+    }
+
+    /// A socket with room for so much of what comes.
+    pub fn socket(&mut self, room: usize) -> SocketHandle {
+        let (rx, tx) = (SocketBuffer::new(vec![0; room]), SocketBuffer::new(vec![0; 4096]));
+        self.sockets.add(Socket::new(rx, tx))
+    }
+
+    /// Connects to a port of the agent.
+    pub fn connect(&mut self, port: u16, room: usize) -> SocketHandle {
+        let handle = self.socket(room);
+        self.port += 1;
+        let to = IpEndpoint::new(IpAddress::Ipv4(AGENT.into()), port);
+        self.sockets.get_mut::<Socket<'_>>(handle).connect(self.iface.context(), to, self.port).unwrap();
+        handle
+    }
+
+    pub fn get(&mut self, handle: SocketHandle) -> &mut Socket<'static> {
+        self.sockets.get_mut(handle)
+    }
+
+    /// Whether a connection is there.
+    pub fn is_up(&mut self, handle: SocketHandle) -> bool {
+        self.get(handle).state() == State::Established
+    }
+
+    /// What has come.
+    pub fn take(&mut self, handle: SocketHandle) -> Vec<u8> {
+        let mut all = Vec::new();
+        let socket = self.get(handle);
+        while socket.can_recv() {
+            socket.recv(|bytes| (bytes.len(), all.extend_from_slice(bytes))).unwrap();
+        }
+        all
+    }
+}
+
+/// Everybody.
+pub struct Rig {
+    pub agent: Agent<'static>,
+    pub end: End,
+    pub peer: Peer,
+    pub millis: u64,
+    /// The most calls that the agent wanted in one go.
+    pub most_polls: usize,
+}
+
+pub const SETTINGS: Settings = Settings {
+    labels: "hostname=\"chip\"",
+    mac: [2, 0, 0, 0, 0, 1],
+    address: Address::Static { address: AGENT, prefix: 8, gateway: None },
+    neighbours: &[],
+    seed: 1,
+};
+
+/// A neighbour at the peer.
+pub const fn neighbour(name: &'static str, port: u16) -> Neighbour {
+    let address = core::net::Ipv4Addr::new(10, 0, 0, 2);
+    Neighbour { name, address, port, path: "/metrics", include: &[], exclude: &[] }
+}
+
+impl Rig {
+    pub fn new(table: &'static [Entry], settings: &Settings) -> Self {
+        let (mut end, other) = wire();
+        let memory = Box::leak(Box::new(memory::Standard::new()));
+        let agent = Agent::new(memory, &mut end, table, settings, Instant::START).unwrap();
+        Self { agent, end, peer: Peer::new(other), millis: 0, most_polls: 0 }
+    }
+
+    pub fn now(&self) -> Instant {
+        Instant::from_millis(self.millis)
+    }
+
+    /// Both sides do what they can now; then a millisecond passes, or as much as nobody has anything to do.
+    pub fn turn(&mut self) {
+        let wall = Timestamp { secs: 1_700_000_000 + i64::try_from(self.millis / 1000).unwrap(), nanos: 0 };
+        let at = smoltcp::time::Instant::from_millis(i64::try_from(self.millis).unwrap());
+        let mut next = Next::Now;
+        for polls in 1..1000 {
+            let now = self.now();
+            next = self.agent.poll(&mut self.end, now, wall);
+            self.most_polls = self.most_polls.max(polls);
+            if next != Next::Now {
+                break;
+            }
+        }
+        self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
+        let is_quiet = self.end.inbox.borrow().is_empty();
+        let step = match next {
+            Next::At(by) if is_quiet => by.saturating_since(self.now()).millis().clamp(1, 20),
+            Next::Idle if is_quiet => 20,
+            _ => 1,
+        };
+        self.millis += step;
+    }
+
+    /// Goes on for so long.
+    pub fn pass(&mut self, millis: u64) {
+        let until = self.millis + millis;
+        while self.millis < until {
+            self.turn();
+        }
+    }
+
+    /// Goes on until it is so, or so long; whether it came to be so.
+    pub fn until(&mut self, millis: u64, mut is_so: impl FnMut(&mut Self) -> bool) -> bool {
+        let until = self.millis + millis;
+        while self.millis < until {
+            if is_so(self) {
+                return true;
+            }
+            self.turn();
+        }
+        is_so(self)
+    }
+}
