@@ -5,23 +5,27 @@ use core::{fmt, net::Ipv4Addr};
 use pmbridge_core::{
     role::Context,
     store::{Full, Region, SourceId, Storage as _, Store},
-    time::{Instant, Timestamp},
+    time::{Duration, Instant, Timestamp},
 };
 use smoltcp::{
-    iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage},
+    iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage},
     phy::Device,
     socket::tcp::{Socket, SocketBuffer},
-    wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr},
+    wire::EthernetAddress,
 };
 
 use crate::{
+    address,
     clients::{self, Client, Known},
     conn::{self, Line, Worth},
     door::{Closed, Door, Gate, Knock},
-    memory::{Buffers, Memory, Slices},
+    memory::{Buffers, FRAMES, HEAD, Later, Memory, QUESTION, RX, Slices, TX},
     metrics::{self, Entry},
+    neighbour::{Lane, Lanes, Puller},
+    own::{Facts, Own},
     pages::{self, Reader},
-    settings::{Address, Error, Settings},
+    rules::Globs,
+    settings::{Error, Neighbour, Settings},
     stats::Stats,
 };
 
@@ -51,8 +55,18 @@ pub(crate) struct Inner<'m> {
     store: Known<'m>,
     clients: &'m mut [Client],
     pages: &'m mut [Reader],
+    puller: Puller<'m>,
+    lanes: &'m mut [Lane],
+    rules: &'m [Later<Globs>],
+    neighbours: &'static [Neighbour],
+    dhcp: Option<SocketHandle>,
+    /// What came for whoever is looked at.
+    window: &'m mut [u8],
     table: &'static [Entry],
     device: Option<SourceId>,
+    own: Option<Own>,
+    /// Since when somebody waits for what the device has, while an answer is half out.
+    owing: Option<Instant>,
     stats: Stats,
 }
 
@@ -84,22 +98,40 @@ impl<'m> Agent<'m> {
         settings: &Settings,
         now: Instant,
     ) -> Result<Self, Error> {
-        let Memory { inner, sockets, clients, client_buffers, pages, page_buffers, store } = memory;
+        let Memory { inner, sockets, clients, client_buffers, pages, page_buffers, .. } = memory;
+        let Memory { puller_buffers, lanes, rules, line, window, store, .. } = memory;
         sockets.make([const { SocketStorage::EMPTY }; SOCKETS]);
         let sockets = sockets.as_mut().ok_or(NOT_MADE)?;
+        if settings.neighbours.len() > lanes.len() {
+            return Err(Error::Full(Full(Region::Sources)));
+        }
+        for (rules, neighbour) in rules.iter_mut().zip(settings.neighbours) {
+            rules.make(Globs::new(neighbour.include, neighbour.exclude));
+        }
+        let mut door = Door::new(EthernetAddress(settings.mac));
         inner.make(Inner {
-            iface: interface(settings, device, now)?,
+            iface: address::interface(settings, &mut Gate { device, door: &mut door }, now)?,
             sockets: SocketSet::new(&mut sockets[..]),
-            door: Door::new(EthernetAddress(settings.mac)),
+            door,
             store: Store::new(Slices(store.parts()), DOMAIN, settings.seed),
             clients,
             pages,
+            puller: Puller::new(line, settings.seed),
+            lanes,
+            rules,
+            neighbours: settings.neighbours,
+            dhcp: None,
+            window,
             table,
             device: None,
+            own: None,
+            owing: None,
             stats: Stats::default(),
         });
         let inner = inner.as_mut().ok_or(NOT_MADE)?;
-        inner.begin(client_buffers, page_buffers, settings)?;
+        inner.open(client_buffers, page_buffers, puller_buffers);
+        inner.dhcp = address::ask(settings, &mut inner.sockets)?;
+        inner.declare(settings)?;
         Ok(Self { inner })
     }
 
@@ -110,6 +142,7 @@ impl<'m> Agent<'m> {
     pub fn poll(&mut self, device: &mut (impl Device + ?Sized), now: Instant, wall: Timestamp) -> Next {
         let inner = &mut *self.inner;
         let mut more = inner.receive(device, now);
+        inner.settle_down(now);
         more |= inner.step(now, wall);
         more |= inner.send(device, now);
         if more { Next::Now } else { inner.next(now) }
@@ -132,24 +165,36 @@ impl<'m> Agent<'m> {
 }
 
 impl<'m> Inner<'m> {
-    /// Makes the sockets, and declares what there is.
-    fn begin(
+    /// Makes the sockets.
+    fn open(
         &mut self,
-        client_buffers: &'m mut [Buffers],
-        page_buffers: &'m mut [Buffers],
-        settings: &Settings,
-    ) -> Result<(), Error> {
+        client_buffers: &'m mut [Buffers<RX, TX>],
+        page_buffers: &'m mut [Buffers<HEAD, TX>],
+        puller_buffers: &'m mut Buffers<HEAD, QUESTION>,
+    ) {
         for (client, buffers) in self.clients.iter_mut().zip(client_buffers) {
             client.line.handle = Some(add(&mut self.sockets, buffers));
         }
         for (reader, buffers) in self.pages.iter_mut().zip(page_buffers) {
             reader.line.handle = Some(add(&mut self.sockets, buffers));
         }
+        let puller = add(&mut self.sockets, puller_buffers);
+        // A document comes one window after the other, and each has to be acknowledged before the next.
+        self.sockets.get_mut::<Socket<'_>>(puller).set_ack_delay(None);
+        self.puller.handle = Some(puller);
+    }
+
+    /// Declares what there is.
+    fn declare(&mut self, settings: &Settings) -> Result<(), Error> {
         self.store.set_root(ROOT)?;
         self.store.set_context(settings.labels)?;
         let device = self.store.add_source("device", "", Some(0))?;
         metrics::declare(self.table, &mut self.store, device)?;
         self.device = Some(device);
+        for (lane, neighbour) in self.lanes.iter_mut().zip(self.neighbours) {
+            lane.source = Some(self.store.add_source(neighbour.name, "", None)?);
+        }
+        self.own = Some(Own::declare(&mut self.store, self.neighbours.len())?);
         Ok(())
     }
 
@@ -175,6 +220,16 @@ impl<'m> Inner<'m> {
         true
     }
 
+    /// Moves to where DHCP says.
+    fn settle_down(&mut self, now: Instant) {
+        let Some(handle) = self.dhcp else { return };
+        if address::change(&mut self.iface, &mut self.sockets, handle) {
+            self.stats.leases = self.stats.leases.wrapping_add(1);
+            // Nobody could be reached before.
+            self.lanes.iter_mut().for_each(|lane| lane.hurry(now));
+        }
+    }
+
     /// Sends what is to be sent, a segment of each connection; whether there was any.
     fn send(&mut self, device: &mut (impl Device + ?Sized), now: Instant) -> bool {
         let gate = &mut Gate { device, door: &mut self.door };
@@ -186,35 +241,74 @@ impl<'m> Inner<'m> {
     fn step(&mut self, now: Instant, wall: Timestamp) -> bool {
         let mut more = false;
         let mut cx = Context { store: &mut self.store, now, wall };
-        for client in self.clients.iter_mut() {
+        for client in self.clients.iter_mut().filter(|_| cfg!(feature = "collector")) {
             let Some(handle) = client.line.handle else { continue };
             let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            more |= client.poll(&mut cx, socket, &mut self.stats);
+            more |= client.poll(&mut cx, (socket, self.window), &mut self.stats);
         }
-        for reader in self.pages.iter_mut() {
+        for reader in self.pages.iter_mut().filter(|_| cfg!(feature = "exporter")) {
             let Some(handle) = reader.line.handle else { continue };
             let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            more |= reader.poll(&mut cx, socket, &mut self.stats);
+            more |= reader.poll(&mut cx, (socket, self.window), &mut self.stats);
         }
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
-        more | self.publish()
+        let is_busy = self.is_busy();
+        if cfg!(feature = "scraper") {
+            more |= self.pull(is_busy, now, wall);
+        }
+        more | self.publish(is_busy, now)
+    }
+
+    /// Goes on with what is scraped, unless an answer is half out; whether there is more to do at once.
+    fn pull(&mut self, is_busy: bool, now: Instant, wall: Timestamp) -> bool {
+        let Some(handle) = self.puller.handle else { return false };
+        if self.neighbours.is_empty() || self.iface.ipv4_addr().is_none() {
+            return false;
+        }
+        if is_busy {
+            self.puller.hold(now);
+            return false;
+        }
+        let mut cx = Context { store: &mut self.store, now, wall };
+        let mut lanes = Lanes { all: self.lanes, neighbours: self.neighbours, rules: self.rules };
+        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+        let stack = self.iface.context();
+        self.puller.poll(&mut cx, &mut lanes, (socket, self.window, stack), &mut self.stats)
     }
 
     /// Publishes what somebody asks for; whether anybody did.
-    fn publish(&mut self) -> bool {
-        if self.is_busy() {
-            return false;
-        }
+    fn publish(&mut self, is_busy: bool, now: Instant) -> bool {
         let (mut any, mut from) = (false, 0);
         while let Some((source, next)) = self.store.wanted(from) {
-            if Some(source) == self.device {
-                metrics::publish(self.table, &mut self.store, source);
+            let is_own = self.own.as_ref().is_some_and(|own| own.source == source);
+            if is_own || Some(source) == self.device {
+                // Who reads slowly keeps nobody from values, though they are as old as those that are read.
+                if is_busy && now.saturating_since(*self.owing.get_or_insert(now)) < OWING {
+                    return false;
+                }
+                if is_busy {
+                    self.store.begin(source);
+                    self.store.published(source);
+                } else {
+                    self.tell(source);
+                }
                 any = true;
             }
             from = next;
         }
+        self.owing = None;
         any
+    }
+
+    /// Publishes the values of a source.
+    fn tell(&mut self, source: SourceId) {
+        if Some(source) == self.device {
+            metrics::publish(self.table, &mut self.store, source);
+        } else if let Some(own) = &self.own {
+            let Self { stats, lanes, rules, neighbours, .. } = self;
+            own.publish(&mut self.store, &Facts { stats, lanes, rules, neighbours });
+        }
     }
 
     /// Whether an answer is half out, so that nothing may change what it has promised.
@@ -226,9 +320,12 @@ impl<'m> Inner<'m> {
     fn next(&mut self, now: Instant) -> Next {
         let clients = self.clients.iter().filter_map(Client::deadline);
         let pages = self.pages.iter().filter_map(Reader::deadline);
+        let puller =
+            self.puller.deadline(self.lanes).filter(|_| cfg!(feature = "scraper") && !self.is_busy());
+        let owing = self.owing.map(|since| since.saturating_add(OWING));
         let stack = self.iface.poll_at(stack_time(now), &self.sockets);
         let stack = stack.map(|at| Instant::from_millis(u64::try_from(at.total_millis()).unwrap_or(0)));
-        match clients.chain(pages).chain(stack).min() {
+        match clients.chain(pages).chain(puller).chain(owing).chain(stack).min() {
             Some(at) if at <= now => Next::Now,
             Some(at) => Next::At(at),
             None => Next::Idle,
@@ -318,43 +415,18 @@ impl<'m> Inner<'m> {
     }
 }
 
-/// The stack, at its address if that is known.
-fn interface(
-    settings: &Settings,
-    device: &mut (impl Device + ?Sized),
-    now: Instant,
-) -> Result<Interface, Error> {
-    let mac = EthernetAddress(settings.mac);
-    if !mac.is_unicast() {
-        return Err(Error::Mac);
-    }
-    let mut config = Config::new(HardwareAddress::Ethernet(mac));
-    config.random_seed = settings.seed;
-    let mut iface = Interface::new(config, device, stack_time(now));
-    if let Address::Static { address, prefix, gateway } = settings.address {
-        let address = Ipv4Addr::from(address);
-        if prefix > 32 || address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-            return Err(Error::Address);
-        }
-        iface.update_ip_addrs(|all| {
-            let _ = all.push(IpCidr::Ipv4(Ipv4Cidr::new(address, prefix)));
-        });
-        if let Some(gateway) = gateway {
-            let _ = iface.routes_mut().add_default_ipv4_route(Ipv4Addr::from(gateway));
-        }
-    }
-    Ok(iface)
-}
-
 /// A socket with these buffers.
-fn add<'m>(sockets: &mut SocketSet<'m>, buffers: &'m mut Buffers) -> SocketHandle {
+fn add<'m, const IN: usize, const OUT: usize>(
+    sockets: &mut SocketSet<'m>,
+    buffers: &'m mut Buffers<IN, OUT>,
+) -> SocketHandle {
     let (rx, tx) = (&mut buffers.rx[..], &mut buffers.tx[..]);
     let mut socket = Socket::new(SocketBuffer::new(rx), SocketBuffer::new(tx));
     conn::prepare(&mut socket);
     sockets.add(socket)
 }
 
-fn stack_time(now: Instant) -> smoltcp::time::Instant {
+pub(crate) fn stack_time(now: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_millis(i64::try_from(now.millis()).unwrap_or(i64::MAX))
 }
 
@@ -366,7 +438,7 @@ fn count(n: usize) -> u32 {
 const DOMAIN: u16 = 144;
 /// The root of neighbours' names.
 const ROOT: &str = "openmetrics";
-/// Frames that are taken in before everybody else may go on.
-const FRAMES: usize = 4;
+/// How long values are waited for while an answer is half out: less than a request waits for them.
+const OWING: Duration = Duration::from_millis(150);
 /// What was made is there.
 const NOT_MADE: Error = Error::Full(Full(Region::Sources));

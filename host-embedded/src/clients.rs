@@ -8,8 +8,8 @@ use pmbridge_core::{
 use smoltcp::socket::tcp::Socket;
 
 use crate::{
-    conn::{Fate, Line, Over, Window, Worth},
-    memory::{Later, Role, Slices, WINDOW},
+    conn::{self, Fate, Line, Over, Worth},
+    memory::{Later, REQUEST, Role, Slices},
     stats::Stats,
 };
 
@@ -20,19 +20,18 @@ pub(crate) const PORT: u16 = 44_321;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) line: Line,
-    window: Window<WINDOW>,
     role: Later<Role>,
 }
 
 impl Client {
     /// With nobody there.
-    pub(crate) const NONE: Self = Self { line: Line::NONE, window: Window::EMPTY, role: Later::Not };
+    pub(crate) const NONE: Self = Self { line: Line::NONE, role: Later::Not };
 
     /// Lets it go on; whether there is more to do at once.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_, Slices<'_>>,
-        socket: &mut Socket<'_>,
+        (socket, window): (&mut Socket<'_>, &mut [u8]),
         stats: &mut Stats,
     ) -> bool {
         match self.line.look(socket, PORT, cx.now) {
@@ -42,22 +41,18 @@ impl Client {
             }
             Fate::Late => return self.end(socket, &mut stats.timed_out),
             Fate::New => {
-                self.window.clear();
-                self.role.make(Collector::new(PATIENCE));
+                self.role.make(Collector::with_memory(PATIENCE, [0; REQUEST]));
                 stats.clients_served = stats.clients_served.wrapping_add(1);
             }
             Fate::Goes => {}
         }
         let Some(role) = self.role.as_mut() else { return false };
         let moved =
-            self.window.lend().pump(socket, &mut |input, room| role.step(cx, input, room).map_err(|_| Over));
+            conn::pump(socket, window, &mut |input, room| role.step(cx, input, room).map_err(|_| Over));
         let Ok(moved) = moved else { return self.end(socket, &mut stats.out_of_step) };
         let (is_busy, waits) = (is_busy(role), deadline(role).is_some());
-        if moved.stuck && !is_busy && !waits {
-            return self.end(socket, &mut stats.out_of_step);
-        }
-        let is_asking = !self.window.is_empty() && !is_busy && !waits;
-        self.line.note(moved, is_asking, is_busy, cx.now);
+        let is_asking = (!role.is_idle() || socket.can_recv()) && !is_busy && !waits;
+        self.line.note(socket, moved, (is_asking, is_busy), cx.now);
         let is_mute = !role.is_greeted() && cx.now >= self.line.since().saturating_add(GREETING);
         if is_mute || self.line.deadline().is_some_and(|by| cx.now >= by) {
             return self.end(socket, &mut stats.timed_out);
@@ -98,14 +93,13 @@ impl Client {
     pub(crate) fn worth(&self, now: Instant) -> Option<(Worth, Instant)> {
         let role = self.role.as_ref();
         let is_mute = !role.is_some_and(Role::is_greeted);
-        let is_idle = role.is_some_and(|role| !is_busy(role) && deadline(role).is_none());
+        let is_idle = role.is_some_and(Role::is_idle);
         self.line.worth(is_mute, is_idle, now)
     }
 
     /// Another needs its place.
     pub(crate) fn leave(&mut self) {
         self.role.clear();
-        self.window.clear();
     }
 }
 

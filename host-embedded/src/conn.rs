@@ -1,7 +1,7 @@
-//! One connection: its socket, a linear window of what came, and how long it has been where it is.
+//! One connection: its socket, how a role goes on over it, and how long it has been where it is.
 //!
-//! A role reads a linear window, which smoltcp's ring is not: what came is moved into one. Answers go straight into the
-//! ring, for a role goes on at any byte.
+//! A role reads a linear window, which smoltcp's ring is not: what came and was not consumed yet is copied into one that
+//! all connections share, for the time of a step. Answers go straight into the ring, for a role goes on at any byte.
 
 use pmbridge_core::{
     role::Progress,
@@ -16,102 +16,73 @@ use smoltcp::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Over;
 
-/// What has come and was not consumed yet.
-#[derive(Debug)]
-pub(crate) struct Window<const SIZE: usize> {
-    bytes: [u8; SIZE],
-    filled: usize,
-}
-
-impl<const SIZE: usize> Window<SIZE> {
-    /// With nothing in it.
-    pub(crate) const EMPTY: Self = Self { bytes: [0; SIZE], filled: 0 };
-
-    /// Without its bounds in the type.
-    pub(crate) const fn lend(&mut self) -> Input<'_> {
-        Input { bytes: &mut self.bytes, filled: &mut self.filled }
-    }
-
-    /// Whether there is nothing in it.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.filled == 0
-    }
-
-    /// Forgets what is in it.
-    pub(crate) const fn clear(&mut self) {
-        self.filled = 0;
-    }
-}
-
-/// A window, of whatever size.
-pub(crate) struct Input<'w> {
-    bytes: &'w mut [u8],
-    filled: &'w mut usize,
-}
-
 /// How far a connection got.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Moved {
-    /// Something came, was consumed, or was written.
-    pub(crate) any: bool,
     /// Something was consumed.
     pub(crate) consumed: bool,
     /// There may be more to do at once.
     pub(crate) more: bool,
-    /// The window is full of what the role cannot take, though it had room for an answer.
+    /// The window is full of what the role cannot take.
     pub(crate) stuck: bool,
 }
 
 /// What a role does with what came and with room for what it says.
 pub(crate) type Step<'s> = &'s mut dyn FnMut(&[u8], &mut [u8]) -> Result<Progress, Over>;
 
-impl Input<'_> {
-    /// Lets a role go on, a few steps at most.
-    pub(crate) fn pump(&mut self, socket: &mut Socket<'_>, step: Step<'_>) -> Result<Moved, Over> {
-        let mut moved = Moved::default();
-        for _ in 0..STEPS {
-            moved.any |= self.fill(socket);
-            let input = self.bytes.get(..*self.filled).unwrap_or_default();
-            let (stepped, is_full) = offer(socket, &mut |room| step(input, room));
-            let progress = stepped?;
-            self.drop_front(progress.consumed);
-            moved.any |= !progress.is_none();
-            moved.consumed |= progress.consumed > 0;
-            moved.stuck = progress.is_none() && !is_full && *self.filled == self.bytes.len();
-            moved.more = !progress.is_none();
-            if progress.is_none() {
-                break;
-            }
+/// Lets a role go on, a few steps at most. `window` is for what came, and as long as a receive buffer.
+pub(crate) fn pump(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -> Result<Moved, Over> {
+    let mut moved = Moved::default();
+    for _ in 0..STEPS {
+        let len = socket.peek_slice(window).unwrap_or(0);
+        let input = window.get(..len).unwrap_or_default();
+        let stepped = offer(socket, &mut |room| step(input, room));
+        let progress = stepped?;
+        drop_front(socket, progress.consumed);
+        moved.consumed |= progress.consumed > 0;
+        moved.more = !progress.is_none();
+        if progress.is_none() {
+            break;
         }
-        Ok(moved)
     }
+    Ok(moved)
+}
 
-    /// Takes what has come; whether there was any.
-    fn fill(&mut self, socket: &mut Socket<'_>) -> bool {
-        let room = self.bytes.get_mut(*self.filled..).unwrap_or_default();
+/// Lets a role that has nothing to say take in one window of what came.
+pub(crate) fn take(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -> Result<Moved, Over> {
+    let len = socket.peek_slice(window).unwrap_or(0);
+    let progress = step(window.get(..len).unwrap_or_default(), &mut [])?;
+    drop_front(socket, progress.consumed);
+    let consumed = progress.consumed > 0;
+    Ok(Moved { consumed, more: consumed, stuck: !consumed && len == window.len() })
+}
+
+/// Consumes what a role has taken.
+fn drop_front(socket: &mut Socket<'_>, consumed: usize) {
+    let mut left = consumed;
+    while left > 0 {
         // A ring gives what lies before its end, then what lies behind.
-        let first = socket.recv_slice(room).unwrap_or(0);
-        let second = socket.recv_slice(room.get_mut(first..).unwrap_or_default()).unwrap_or(0);
-        *self.filled = self.filled.saturating_add(first).saturating_add(second).min(self.bytes.len());
-        first > 0
-    }
-
-    fn drop_front(&mut self, consumed: usize) {
-        self.bytes.copy_within(consumed.min(*self.filled)..*self.filled, 0);
-        *self.filled = self.filled.saturating_sub(consumed);
+        let dropped = socket.recv(|bytes| {
+            let n = bytes.len().min(left);
+            (n, n)
+        });
+        match dropped {
+            Ok(n) if n > 0 => left = left.saturating_sub(n),
+            _ => return,
+        }
     }
 }
 
-/// Steps a role with the room that a socket has; and whether that was none.
+/// Steps a role with the room that a socket has.
 fn offer(
     socket: &mut Socket<'_>,
     step: &mut dyn FnMut(&mut [u8]) -> Result<Progress, Over>,
-) -> (Result<Progress, Over>, bool) {
+) -> Result<Progress, Over> {
     let free = socket.send_capacity().saturating_sub(socket.send_queue());
     let mut bounce = [0; BOUNCE];
     // A peer that closed its half still gets its answers; one that is gone can only be read.
     if !socket.may_send() || free == 0 {
-        return (step(&mut []), true);
+        return step(&mut []);
     }
     let offered = socket.send(|room| {
         // Chunks need more room than the ring may have before its end.
@@ -121,17 +92,14 @@ fn offer(
         let stepped = step(room);
         (stepped.map_or(0, |progress| progress.produced), Some(stepped))
     });
-    let stepped = match offered {
-        Ok(Some(stepped)) => stepped,
-        _ => {
-            let room = bounce.get_mut(..free.min(BOUNCE)).unwrap_or_default();
-            let stepped = step(room);
-            let produced = stepped.map_or(0, |progress| progress.produced);
-            let _ = socket.send_slice(bounce.get(..produced).unwrap_or_default());
-            stepped
-        }
-    };
-    (stepped, false)
+    if let Ok(Some(stepped)) = offered {
+        return stepped;
+    }
+    let room = bounce.get_mut(..free.min(BOUNCE)).unwrap_or_default();
+    let stepped = step(room);
+    let produced = stepped.map_or(0, |progress| progress.produced);
+    let _ = socket.send_slice(bounce.get(..produced).unwrap_or_default());
+    stepped
 }
 
 /// The socket of a connection, and since when it is what it is.
@@ -147,8 +115,8 @@ pub(crate) struct Line {
     asking: Option<Instant>,
     /// When the answer that is going out began to.
     telling: Option<Instant>,
-    /// What was not sent, or not acknowledged, when it was looked at last.
-    queue: usize,
+    /// What was not acknowledged, and what was not consumed, when it was looked at last.
+    queues: (usize, usize),
 }
 
 /// What a connection is to do.
@@ -186,7 +154,7 @@ impl Line {
         moved: Instant::START,
         asking: None,
         telling: None,
-        queue: 0,
+        queues: (0, 0),
     };
 
     /// Looks at where TCP is. A free socket listens again, for smoltcp keeps nobody waiting.
@@ -218,7 +186,6 @@ impl Line {
                 if is_new {
                     self.forget(now);
                 }
-                self.watch(socket, now);
                 if is_new { Fate::New } else { Fate::Goes }
             }
             _ => {
@@ -231,22 +198,20 @@ impl Line {
         }
     }
 
-    /// A step has brought it so far; what is begun, and what is owed.
-    pub(crate) fn note(&mut self, moved: Moved, is_asking: bool, is_telling: bool, now: Instant) {
-        if moved.any {
-            self.moved = now;
+    /// A step has brought it so far. Bytes that were acknowledged, or that have come, are movement, too.
+    pub(crate) fn note(
+        &mut self,
+        socket: &Socket<'_>,
+        moved: Moved,
+        (is_asking, is_telling): (bool, bool),
+        now: Instant,
+    ) {
+        let queues = (socket.send_queue(), socket.recv_queue());
+        if moved.consumed || queues != self.queues {
+            (self.queues, self.moved) = (queues, now);
         }
-        if !is_asking || moved.consumed {
-            self.asking = None;
-        }
-        if is_asking {
-            self.asking.get_or_insert(now);
-        }
-        if !is_telling {
-            self.telling = None;
-        } else {
-            self.telling.get_or_insert(now);
-        }
+        self.asking = if is_asking { self.asking.or(Some(now)) } else { None };
+        self.telling = if is_telling { self.telling.or(Some(now)) } else { None };
     }
 
     /// When its time is up, if it does nothing until then.
@@ -260,7 +225,7 @@ impl Line {
                     let whole = since.saturating_add(ANSWER);
                     whole.min(self.moved.saturating_add(STALLED))
                 });
-                let unread = (self.queue > 0).then(|| self.moved.saturating_add(UNREAD));
+                let unread = (self.queues.0 > 0).then(|| self.moved.saturating_add(UNREAD));
                 asking.into_iter().chain(telling).chain(unread).min()
             }
             _ => Some(self.since.saturating_add(HALF_CLOSED)),
@@ -289,16 +254,8 @@ impl Line {
         matches!(self.state, State::SynReceived)
     }
 
-    /// Acknowledged bytes are movement, too.
-    fn watch(&mut self, socket: &Socket<'_>, now: Instant) {
-        let queue = socket.send_queue();
-        if queue != self.queue {
-            (self.queue, self.moved) = (queue, now);
-        }
-    }
-
     const fn forget(&mut self, now: Instant) {
-        (self.moved, self.asking, self.telling, self.queue) = (now, None, None, 0);
+        (self.moved, self.asking, self.telling, self.queues) = (now, None, None, (0, 0));
     }
 }
 

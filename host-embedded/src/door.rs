@@ -12,7 +12,7 @@ use smoltcp::{
     },
 };
 
-use crate::{clients, pages};
+use crate::{clients, memory::FRAME, pages};
 
 /// What is kept of a connection that cannot be had yet.
 #[derive(Debug)]
@@ -128,7 +128,9 @@ impl<D: Device + ?Sized> Device for Gate<'_, D> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        self.device.capabilities()
+        let mut capabilities = self.device.capabilities();
+        capabilities.max_transmission_unit = capabilities.max_transmission_unit.min(FRAME);
+        capabilities
     }
 }
 

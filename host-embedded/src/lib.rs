@@ -8,12 +8,15 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod address;
 mod agent;
 mod clients;
 mod conn;
 mod door;
 pub mod memory;
 pub mod metrics;
+mod neighbour;
+mod own;
 mod pages;
 pub mod rules;
 mod settings;

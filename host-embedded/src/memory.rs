@@ -11,23 +11,35 @@ use pmbridge_core::{
 };
 use smoltcp::iface::SocketStorage;
 
-use crate::{agent::Inner, clients::Client, pages::Reader};
+use crate::{agent::Inner, clients::Client, neighbour::Lane, pages::Reader, rules::Globs};
 
-/// Bytes of a PCP client's window: what a request may take up at once. Longer ones come piece by piece.
-pub const WINDOW: usize = 1024;
-/// Bytes of the head of a request for a page.
-pub const HEAD: usize = 768;
-/// Bytes of a socket's receive buffer.
-pub const RX: usize = 1024;
-/// Bytes of a transmit buffer: more than an Ethernet segment, else each waits for a delayed acknowledgement.
-pub const TX: usize = 2048;
+/// Bytes of a PCP client's receive buffer. Longer requests come piece by piece.
+pub const RX: usize = 512;
+/// Bytes of the longest head of a request for a page, or of a neighbour's answer.
+pub const HEAD: usize = 1024;
+/// Bytes of a transmit buffer. Half of it is the longest segment: where only one is under way, it waits for a delayed
+/// acknowledgement.
+pub const TX: usize = 1024;
+/// Bytes of the transmit buffer of who scrapes: a request.
+pub const QUESTION: usize = 256;
+/// Bytes of the longest line of a neighbour's page that is cut between two segments.
+pub const LINE: usize = 256;
+/// Bytes of a client's request that are kept: 80 PMIDs of a fetch, or names with 4 bytes for each before.
+pub const REQUEST: usize = 336;
 /// Bytes of a client's profile.
-pub const PROFILE: usize = 256;
+pub const PROFILE: usize = 160;
 /// Contexts of one client.
 pub const CONTEXTS: usize = 2;
+/// Frames that are taken in by one [`poll`](crate::Agent::poll). Of each socket, one at most is sent, and one more for
+/// each that was taken in.
+pub const FRAMES: usize = 4;
+/// Bytes of the longest frame that is sent. Neighbours and clients are told to send none that is longer.
+pub const FRAME: usize = TX / 2 + HEADERS;
+/// Ethernet's header, and those of IP and TCP.
+const HEADERS: usize = 14 + 20 + 20;
 
 /// What answers one PCP client.
-pub(crate) type Role = Collector<PROFILE, CONTEXTS>;
+pub(crate) type Role = Collector<PROFILE, CONTEXTS, [u8; REQUEST]>;
 
 /// All that an agent needs, for a `static`.
 ///
@@ -48,9 +60,14 @@ pub struct Memory<
     pub(crate) inner: Later<Inner<'m>>,
     pub(crate) sockets: Later<[SocketStorage<'m>; SOCKETS]>,
     pub(crate) clients: [Client; CLIENTS],
-    pub(crate) client_buffers: [Buffers; CLIENTS],
+    pub(crate) client_buffers: [Buffers<RX, TX>; CLIENTS],
     pub(crate) pages: [Reader; PAGES],
-    pub(crate) page_buffers: [Buffers; PAGES],
+    pub(crate) page_buffers: [Buffers<HEAD, TX>; PAGES],
+    pub(crate) puller_buffers: Buffers<HEAD, QUESTION>,
+    pub(crate) lanes: [Lane; SOURCES],
+    pub(crate) rules: [Later<Globs>; SOURCES],
+    pub(crate) line: [u8; LINE],
+    pub(crate) window: [u8; HEAD],
     pub(crate) store: Fixed<SOURCES, METRICS, SERIES, 0, INDEX, TEXT>,
 }
 
@@ -59,13 +76,13 @@ pub struct Memory<
 pub type Standard<'m> = Memory<'m, 3, 2, 7, 7, 96, 256, 1024, 8192>;
 
 /// The bytes of one socket.
-pub(crate) struct Buffers {
-    pub(crate) rx: [u8; RX],
-    pub(crate) tx: [u8; TX],
+pub(crate) struct Buffers<const IN: usize, const OUT: usize> {
+    pub(crate) rx: [u8; IN],
+    pub(crate) tx: [u8; OUT],
 }
 
-impl Buffers {
-    const EMPTY: Self = Self { rx: [0; RX], tx: [0; TX] };
+impl<const IN: usize, const OUT: usize> Buffers<IN, OUT> {
+    const EMPTY: Self = Self { rx: [0; IN], tx: [0; OUT] };
 }
 
 impl<
@@ -91,6 +108,11 @@ impl<
             client_buffers: [const { Buffers::EMPTY }; CLIENTS],
             pages: [const { Reader::NONE }; PAGES],
             page_buffers: [const { Buffers::EMPTY }; PAGES],
+            puller_buffers: Buffers::EMPTY,
+            lanes: [const { Lane::NONE }; SOURCES],
+            rules: [const { Later::Not }; SOURCES],
+            line: [0; LINE],
+            window: [0; HEAD],
             store: Fixed::new(),
         }
     }

@@ -14,7 +14,7 @@ use smoltcp::socket::tcp::Socket;
 
 use crate::{
     clients::Known,
-    conn::{Fate, Line, Over, Window, Worth},
+    conn::{self, Fate, Line, Over, Worth},
     memory::{HEAD, Later, Slices},
     stats::Stats,
 };
@@ -26,7 +26,6 @@ pub(crate) const PORT: u16 = 9100;
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) line: Line,
-    window: Window<HEAD>,
     role: Later<Exporter>,
     guest: Later<Guest>,
     /// It has had an answer.
@@ -48,19 +47,14 @@ enum Guest {
 
 impl Reader {
     /// With nobody there.
-    pub(crate) const NONE: Self = Self {
-        line: Line::NONE,
-        window: Window::EMPTY,
-        role: Later::Not,
-        guest: Later::Not,
-        is_known: false,
-    };
+    pub(crate) const NONE: Self =
+        Self { line: Line::NONE, role: Later::Not, guest: Later::Not, is_known: false };
 
     /// Lets it go on; whether there is more to do at once.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_, Slices<'_>>,
-        socket: &mut Socket<'_>,
+        (socket, window): (&mut Socket<'_>, &mut [u8]),
         stats: &mut Stats,
     ) -> bool {
         match self.line.look(socket, PORT, cx.now) {
@@ -78,15 +72,14 @@ impl Reader {
         let Some(role) = self.role.as_mut() else { return false };
         let (guest, is_known, now) = (&mut self.guest, &mut self.is_known, cx.now);
         let mut desk = Desk { guest, store: cx.store, stats, is_known, now };
-        let moved = self
-            .window
-            .lend()
-            .pump(socket, &mut |input, room| role.step(&mut desk, input, room, now).map_err(|_| Over));
+        let moved = conn::pump(socket, window, &mut |input, room| {
+            role.step(&mut desk, input, room, now).map_err(|_| Over)
+        });
         let is_done = role.is_done();
         let (waits, is_busy) = (role.is_waiting(), matches!(self.guest, Later::Made(Guest::Page(_))));
         let Ok(moved) = moved else { return self.end(socket, &mut stats.out_of_step) };
         // The exporter itself sees to it that requests come in time.
-        self.line.note(moved, false, is_busy, now);
+        self.line.note(socket, moved, (false, is_busy), now);
         if self.line.deadline().is_some_and(|by| now >= by) {
             return self.end(socket, &mut stats.timed_out);
         }
@@ -135,7 +128,6 @@ impl Reader {
     pub(crate) fn leave(&mut self) {
         self.role.clear();
         self.guest.clear();
-        self.window.clear();
         self.is_known = false;
     }
 }

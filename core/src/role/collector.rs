@@ -105,6 +105,11 @@ impl<const PROFILE: usize, const CONTEXTS: usize, M> Collector<PROFILE, CONTEXTS
     pub fn is_greeted(&self) -> bool {
         self.at == At::Ready
     }
+
+    /// Whether nothing of a request was taken in that has no answer yet. What lies in the window does not count.
+    pub const fn is_idle(&self) -> bool {
+        self.intake.is_empty()
+    }
 }
 
 /// The contexts of a client, as its profiles tell of them.

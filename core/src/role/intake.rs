@@ -70,6 +70,11 @@ impl<M> Intake<M> {
         Self { memory, head: [0; Header::LEN], came: 0, kept: 0, roll: Roll::NEW }
     }
 
+    /// Whether nothing of a request was taken in.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.came == 0
+    }
+
     /// The request was answered: the next one may come.
     pub(super) const fn clear(&mut self) {
         (self.came, self.kept, self.roll) = (0, 0, Roll::NEW);

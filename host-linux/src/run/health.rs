@@ -1,21 +1,6 @@
-//! How a source fares: when it is asked again after a failure, and what is said about it.
+//! How a source fares, and what is said about it.
 
 use pmbridge_core::time::{Duration, Instant};
-
-/// How long after the `failures`th failure in a row a source is asked again: a second, doubled each time, up to `most`.
-///
-/// Sources that failed at the same moment are not all asked at the same moment.
-pub(super) fn pause(failures: u32, most: Duration, place: usize) -> Duration {
-    let doubled = FIRST.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u64::MAX);
-    let pause = doubled.min(most.millis()).max(1);
-    // An eighth more at most, as its place has it.
-    let scattered = u64::try_from(place).unwrap_or_default().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    let spread = (pause >> 3).wrapping_mul(scattered) >> 32;
-    Duration::from_millis(pause.saturating_add(spread))
-}
-
-/// The first pause, in milliseconds.
-const FIRST: u64 = 1000;
 
 /// What the log knows of a source.
 #[derive(Debug, Default)]
@@ -60,18 +45,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let ten = Duration::from_secs(10);
-        let pauses: Vec<_> = (1..8).map(|n| pause(n, ten, 0).millis()).collect();
-        assert_eq!(pauses, [1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
-        assert_eq!(pause(u32::MAX, ten, 0), ten);
-        assert_eq!(pause(3, Duration::from_millis(500), 0).millis(), 500);
-        let spread: Vec<_> = (0..100).map(|place| pause(1, ten, place).millis()).collect();
-        assert!(spread.iter().all(|ms| (1000..=1125).contains(ms)), "{spread:?}");
-        assert!(spread.iter().filter(|ms| **ms > 1060).count() > 20, "{spread:?}");
-    }
 
     #[test]
     fn a_source_that_flaps_is_told_a_pair_of_lines_a_minute() {

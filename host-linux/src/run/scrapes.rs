@@ -6,11 +6,11 @@
 
 use std::time::Instant as Clock;
 
-use pmbridge_core::role::Context;
+use pmbridge_core::role::{Context, scraper::pause};
 use pmbridge_core::store::SourceId;
 use pmbridge_core::time::{Duration, Instant};
 
-use super::health::{self, Line, News};
+use super::health::{Line, News};
 use super::{Host, budget, wall};
 use crate::sources::Origin;
 use crate::target::{Outcome, Target};
@@ -404,7 +404,7 @@ impl Host {
             true => empty.then_some(refresh),
             // Its file tells when there is a URL.
             false if is_unusable(target) => None,
-            false => (empty || !is_cheap(target)).then(|| health::pause(failures, refresh, place)),
+            false => (empty || !is_cheap(target)).then(|| pause(failures, refresh, place)),
         };
         self.timers.set(place, again.map(|pause| now.saturating_add(pause)));
         self.wanted.leave(place);

@@ -1,0 +1,83 @@
+//! Where the agent is in its network: told, or asked of DHCP.
+
+use core::net::Ipv4Addr;
+
+use pmbridge_core::time::Instant;
+use smoltcp::{
+    iface::{Config, Interface, SocketHandle, SocketSet},
+    phy::Device,
+    wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr},
+};
+
+use crate::{
+    agent::stack_time,
+    settings::{Address, Error, Settings},
+};
+
+/// The stack, at its address if that is known.
+pub(crate) fn interface(
+    settings: &Settings,
+    device: &mut (impl Device + ?Sized),
+    now: Instant,
+) -> Result<Interface, Error> {
+    let mac = EthernetAddress(settings.mac);
+    if !mac.is_unicast() {
+        return Err(Error::Mac);
+    }
+    let mut config = Config::new(HardwareAddress::Ethernet(mac));
+    config.random_seed = settings.seed;
+    let mut iface = Interface::new(config, device, stack_time(now));
+    if let Address::Static { address, prefix, gateway } = settings.address {
+        let address = Ipv4Addr::from(address);
+        if prefix > 32 || address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
+            return Err(Error::Address);
+        }
+        set(&mut iface, Some(Ipv4Cidr::new(address, prefix)), gateway.map(Ipv4Addr::from));
+    }
+    Ok(iface)
+}
+
+/// Goes to an address, or from the one that it has.
+fn set(iface: &mut Interface, address: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>) {
+    iface.update_ip_addrs(|all| {
+        all.clear();
+        if let Some(address) = address {
+            let _ = all.push(IpCidr::Ipv4(address));
+        }
+    });
+    iface.routes_mut().remove_default_ipv4_route();
+    if let Some(gateway) = gateway {
+        // There is room for the one route.
+        let _ = iface.routes_mut().add_default_ipv4_route(gateway);
+    }
+}
+
+/// Asks for an address, where that is wanted.
+#[cfg(feature = "dhcp")]
+pub(crate) fn ask(settings: &Settings, sockets: &mut SocketSet<'_>) -> Result<Option<SocketHandle>, Error> {
+    let is_wanted = settings.address == Address::Dhcp;
+    Ok(is_wanted.then(|| sockets.add(smoltcp::socket::dhcpv4::Socket::new())))
+}
+
+/// Takes what DHCP says; whether there is an address that was not there before.
+#[cfg(feature = "dhcp")]
+pub(crate) fn change(iface: &mut Interface, sockets: &mut SocketSet<'_>, handle: SocketHandle) -> bool {
+    use smoltcp::socket::dhcpv4::{Event, Socket};
+    let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll() {
+        Some(Event::Configured(lease)) => (Some(lease.address), lease.router),
+        Some(Event::Deconfigured) => (None, None),
+        None => return false,
+    };
+    set(iface, address, gateway);
+    address.is_some()
+}
+
+#[cfg(not(feature = "dhcp"))]
+pub(crate) fn ask(settings: &Settings, _: &mut SocketSet<'_>) -> Result<Option<SocketHandle>, Error> {
+    if settings.address == Address::Dhcp { Err(Error::Address) } else { Ok(None) }
+}
+
+#[cfg(not(feature = "dhcp"))]
+pub(crate) const fn change(_: &mut Interface, _: &mut SocketSet<'_>, _: SocketHandle) -> bool {
+    false
+}
