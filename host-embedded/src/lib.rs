@@ -24,5 +24,6 @@ mod stats;
 
 pub use agent::{Agent, Next};
 pub use memory::Memory;
+pub use pmbridge_core::time;
 pub use settings::{Address, Error, Neighbour, Settings};
 pub use stats::Stats;

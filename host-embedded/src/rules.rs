@@ -1,8 +1,7 @@
 //! Which of a neighbour's metrics are taken: globs on their names, as they are exposed.
 
-use core::cell::Cell;
-
 use pmbridge_core::mapping::{Fate, PcpLine, Rules};
+use portable_atomic::{AtomicU32, Ordering};
 
 /// What is taken of a neighbour: names that match one of `include`, or all where there is none, but not those that match one
 /// of `exclude`. In a pattern `*` is any text, none too; all else is itself.
@@ -16,17 +15,18 @@ use pmbridge_core::mapping::{Fate, PcpLine, Rules};
 /// assert!(globs.matches("node_cpu_seconds_total") && globs.matches("node_load1"));
 /// assert!(!globs.matches("node_cpu_guest_seconds_total") && !globs.matches("node_load15"));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Globs {
     include: &'static [&'static str],
     exclude: &'static [&'static str],
-    dropped: Cell<u32>,
+    /// An atomic, as whoever lends it to a scrape lies in a static.
+    dropped: AtomicU32,
 }
 
 impl Globs {
     /// Rules of which nothing was asked.
     pub const fn new(include: &'static [&'static str], exclude: &'static [&'static str]) -> Self {
-        Self { include, exclude, dropped: Cell::new(0) }
+        Self { include, exclude, dropped: AtomicU32::new(0) }
     }
 
     /// Whether a name is taken.
@@ -36,8 +36,8 @@ impl Globs {
     }
 
     /// How many samples were not taken.
-    pub const fn dropped(&self) -> u32 {
-        self.dropped.get()
+    pub fn dropped(&self) -> u32 {
+        self.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -45,7 +45,7 @@ impl Rules for Globs {
     fn takes(&self, name: &str) -> bool {
         let takes = self.matches(name);
         if !takes {
-            self.dropped.set(self.dropped.get().wrapping_add(1));
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         takes
     }

@@ -32,4 +32,5 @@ mod pages;
 mod schedule;
 mod serve;
 mod sockets;
+mod tap;
 mod web;
