@@ -67,7 +67,7 @@ impl<M> Intake<M> {
 
     /// Whether nothing of a request was taken in.
     pub(super) const fn is_empty(&self) -> bool {
-        self.came == 0
+        self.arrival.came == 0
     }
 
     /// The request was answered: the next one may come.

@@ -19,7 +19,7 @@ pub struct Answer {
 impl Answer {
     /// Takes an answer apart, if it is whole.
     pub fn parse(bytes: &[u8], is_head: bool) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
+        let text = core::str::from_utf8(bytes).ok()?;
         let (head, rest) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let body = if is_head {

@@ -195,7 +195,7 @@ impl Rig {
         if self.is_deaf {
             self.peer.end.inbox.borrow_mut().clear();
         }
-        let mut servers = std::mem::take(&mut self.servers);
+        let mut servers = core::mem::take(&mut self.servers);
         servers.iter_mut().for_each(|server| server.serve(self));
         self.servers = servers;
         self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
