@@ -106,10 +106,10 @@ impl<'m> Agent<'m> {
         for (rules, neighbour) in rules.iter_mut().zip(settings.neighbours) {
             rules.make(Globs::new(neighbour.include, neighbour.exclude));
         }
+        while sockets.push(SocketStorage::EMPTY).is_ok() {}
         let mut door = Door::new(EthernetAddress(settings.mac));
         let iface = address::interface(settings, &mut Gate { device, door: &mut door }, now)?;
-        let parts =
-            (Slices(store.parts()), empty(sockets).ok_or(NOT_MADE)?, Puller::new(line, settings.seed));
+        let parts = (Slices(store.parts()), &mut sockets[..], Puller::new(line, settings.seed));
         let lent = Lent { clients, pages, lanes, rules, window, table, neighbours: settings.neighbours };
         let inner = build(inner, (iface, door), parts, lent, settings.seed).ok_or(NOT_MADE)?;
         inner.open(client_buffers, page_buffers, puller_buffers);
@@ -419,16 +419,7 @@ struct Lent<'m> {
     neighbours: &'static [Neighbour],
 }
 
-/// Room for sockets. What it takes of the stack is free again behind this, as what [`build`] takes.
-#[inline(never)]
-fn empty<'m, const SOCKETS: usize>(
-    sockets: &'m mut Later<[SocketStorage<'m>; SOCKETS]>,
-) -> Option<&'m mut [SocketStorage<'m>]> {
-    sockets.make([const { SocketStorage::EMPTY }; SOCKETS]);
-    sockets.as_mut().map(|sockets| &mut sockets[..])
-}
-
-/// Builds what lies in the memory.
+/// Builds what lies in the memory. What it takes of the stack is free again behind this.
 #[inline(never)]
 fn build<'m>(
     inner: &'m mut Later<Inner<'m>>,
