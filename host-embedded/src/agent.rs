@@ -67,6 +67,8 @@ pub(crate) struct Inner<'m> {
     own: Option<Own>,
     /// Since when somebody waits for what the device has, while an answer is half out.
     owing: Option<Instant>,
+    /// A role beside is in the middle of an answer.
+    is_busy_beside: bool,
     stats: Stats,
 }
 
@@ -129,6 +131,19 @@ impl<'m> Agent<'m> {
         more |= inner.step(now, wall);
         more |= inner.send(device, now);
         if more { Next::Now } else { inner.next(now) }
+    }
+
+    /// Lets another role, over a line of its own, use what the agent knows: a serial one. `role` says whether an answer
+    /// of it is half out now, for then nothing is scraped or published until it says otherwise.
+    ///
+    /// To be called beside [`poll`](Self::poll), which does what such a role waits for.
+    pub fn beside(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        role: impl FnOnce(&mut Context<'_, Slices<'m>>) -> bool,
+    ) {
+        self.inner.is_busy_beside = role(&mut Context { store: &mut self.inner.store, now, wall });
     }
 
     /// What it has done.
@@ -305,7 +320,9 @@ impl<'m> Inner<'m> {
 
     /// Whether an answer is half out, so that nothing may change what it has promised.
     fn is_busy(&self) -> bool {
-        self.clients.iter().any(Client::is_busy) || self.pages.iter().any(Reader::is_busy)
+        self.is_busy_beside
+            || self.clients.iter().any(Client::is_busy)
+            || self.pages.iter().any(Reader::is_busy)
     }
 
     /// When to go on though no frame comes.
@@ -446,6 +463,7 @@ fn build<'m>(
         device: None,
         own: None,
         owing: None,
+        is_busy_beside: false,
         stats: Stats::default(),
     });
     inner.as_mut()
