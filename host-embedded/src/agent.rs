@@ -213,7 +213,7 @@ impl<'m> Inner<'m> {
                 return false;
             }
             if let Some(knock) = self.door.knock {
-                if self.make_room(knock, now) {
+                if !self.listen(knock.to.port) && self.make_room(knock, now) {
                     // Who had the place hears of it before another has it.
                     self.send(device, now);
                     self.listen(knock.to.port);
@@ -329,8 +329,8 @@ impl<'m> Inner<'m> {
     fn next(&mut self, now: Instant) -> Next {
         let clients = self.clients.iter().filter_map(Client::deadline);
         let pages = self.pages.iter().filter_map(Reader::deadline);
-        let puller =
-            self.puller.deadline(self.lanes).filter(|_| cfg!(feature = "scraper") && !self.is_busy());
+        let may_pull = cfg!(feature = "scraper") && self.iface.ipv4_addr().is_some() && !self.is_busy();
+        let puller = self.puller.deadline(self.lanes).filter(|_| may_pull);
         let owing = self.owing.map(|since| since.saturating_add(OWING));
         let stack = self.iface.poll_at(stack_time(now), &self.sockets);
         let stack = stack.map(|at| Instant::from_millis(u64::try_from(at.total_millis()).unwrap_or(0)));
@@ -347,8 +347,8 @@ impl<'m> Inner<'m> {
             line.handle.is_some_and(|handle| self.sockets.get::<Socket<'_>>(handle).is_listening())
         };
         Closed {
-            clients: !self.clients.iter().any(|client| listens(&client.line)),
-            pages: !self.pages.iter().any(|reader| listens(&reader.line)),
+            clients: cfg!(feature = "collector") && !self.clients.iter().any(|client| listens(&client.line)),
+            pages: cfg!(feature = "exporter") && !self.pages.iter().any(|reader| listens(&reader.line)),
         }
     }
 
@@ -361,9 +361,12 @@ impl<'m> Inner<'m> {
         let is_client = knock.to.port == clients::PORT;
         let mut least: Option<(Worth, Instant, usize)> = None;
         let mut half_open = false;
+        let sockets = &self.sockets;
         let mut offer = |worth: Option<(Worth, Instant)>, line: &Line, place| {
             half_open |= line.is_half_open();
-            if let Some((worth, since)) = worth {
+            // Who has just asked something is not idle.
+            let asks = line.handle.is_some_and(|handle| sockets.get::<Socket<'_>>(handle).can_recv());
+            if let Some((worth, since)) = worth.filter(|(worth, _)| !asks || *worth == Worth::Half) {
                 let this = (worth, since, place);
                 least = Some(least.map_or(this, |least| least.min(this)));
             }
@@ -390,6 +393,7 @@ impl<'m> Inner<'m> {
         } else {
             self.pages.get_mut(place).and_then(|reader| {
                 reader.leave();
+                reader.line.leave();
                 reader.line.handle
             })
         };
@@ -412,16 +416,16 @@ impl<'m> Inner<'m> {
         })
     }
 
-    /// Has whatever is free at a port listen.
-    fn listen(&mut self, port: u16) {
+    /// Has whatever is free at a port listen; whether there was any.
+    fn listen(&mut self, port: u16) -> bool {
         let clients = self.clients.iter().filter(|_| port == clients::PORT).filter_map(|c| c.line.handle);
         let pages = self.pages.iter().filter(|_| port == pages::PORT).filter_map(|r| r.line.handle);
+        let mut any = false;
         for handle in clients.chain(pages) {
             let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            if !socket.is_open() {
-                let _ = socket.listen(port);
-            }
+            any |= !socket.is_open() && socket.listen(port).is_ok();
         }
+        any
     }
 }
 

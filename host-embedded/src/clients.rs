@@ -106,6 +106,7 @@ impl Client {
     /// Another needs its place.
     pub(crate) fn leave(&mut self) {
         self.role.clear();
+        self.line.leave();
     }
 }
 

@@ -249,6 +249,11 @@ impl Line {
         (now.saturating_since(last) >= floor).then_some((worth, last))
     }
 
+    /// Another has its place: what comes is a new connection.
+    pub(crate) const fn leave(&mut self) {
+        self.state = State::Closed;
+    }
+
     /// Whether it is half open.
     pub(crate) const fn is_half_open(&self) -> bool {
         matches!(self.state, State::SynReceived)
