@@ -48,14 +48,14 @@ pub enum Kind {
 impl Kind {
     /// The kind that a TYPE line's word names, of any format. A word that is none is [`Unknown`](Self::Unknown).
     pub fn parse(word: &str) -> Self {
-        match word.as_bytes() {
-            b"counter" => Self::Counter,
-            b"gauge" => Self::Gauge,
-            b"histogram" => Self::Histogram,
-            b"gaugehistogram" => Self::GaugeHistogram,
-            b"summary" => Self::Summary,
-            b"stateset" => Self::StateSet,
-            b"info" => Self::Info,
+        match word {
+            "counter" => Self::Counter,
+            "gauge" => Self::Gauge,
+            "histogram" => Self::Histogram,
+            "gaugehistogram" => Self::GaugeHistogram,
+            "summary" => Self::Summary,
+            "stateset" => Self::StateSet,
+            "info" => Self::Info,
             _ => Self::Unknown,
         }
     }

@@ -28,15 +28,15 @@ pub enum Family {
 impl Family {
     /// Reads what follows the name in a TYPE line. Case matters, and so does a second word.
     pub fn parse(kind: &str) -> Self {
-        match kind.as_bytes() {
-            b"" | b"untyped" | b"unknown" => Self::Untyped,
-            b"counter" => Self::Counter,
-            b"gauge" => Self::Gauge,
-            b"histogram" => Self::Histogram,
-            b"summary" => Self::Summary,
-            b"info" => Self::Info,
-            b"stateset" => Self::StateSet,
-            b"gaugehistogram" => Self::GaugeHistogram,
+        match kind {
+            "" | "untyped" | "unknown" => Self::Untyped,
+            "counter" => Self::Counter,
+            "gauge" => Self::Gauge,
+            "histogram" => Self::Histogram,
+            "summary" => Self::Summary,
+            "info" => Self::Info,
+            "stateset" => Self::StateSet,
+            "gaugehistogram" => Self::GaugeHistogram,
             _ => Self::Other,
         }
     }

@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::{Progress, Word};
 use crate::{
+    exposition::value,
     http::server::{Head, Method, Request, Status},
     time::{Duration, Instant},
     wire::Writer,
@@ -483,23 +484,12 @@ impl Reply {
 
 /// Emits a number.
 fn decimal(n: u64, w: &mut Writer<'_>) {
-    let (mut digits, mut rest, mut from) = ([b'0'; DIGITS], n, DIGITS);
-    for digit in digits.iter_mut().rev() {
-        *digit = u8::try_from(rest % 10).map_or(b'0', |rest| b'0'.saturating_add(rest));
-        rest /= 10;
-        from = from.saturating_sub(1);
-        if rest == 0 {
-            break;
-        }
-    }
-    w.bytes(digits.get(from..).unwrap_or_default());
+    value::unsigned(n, &mut |piece| w.bytes(piece));
 }
 
 /// The output window that chunks need at least.
 pub const MIN_WINDOW: usize = 64;
 
-/// The digits of the largest number.
-const DIGITS: usize = 20;
 /// What stands before the payload of a chunk: four digits and the end of their line.
 const CHUNK_HEAD: usize = 6;
 /// What stands behind it.

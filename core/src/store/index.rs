@@ -36,7 +36,13 @@ const fn entry_of(key: Key, slot: Slot) -> u32 {
 }
 
 /// The slot entered under `key` and `hash` that `is` the one looked for.
+#[inline]
 pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) -> bool) -> Option<Slot> {
+    find_dyn(index, key, hash, &mut is)
+}
+
+/// One function for all that is looked for, where size counts.
+fn find_dyn(index: &[u32], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool) -> Option<Slot> {
     let mask = index.len().checked_sub(1)?;
     let mut at = usize::try_from(hash).ok()? & mask;
     for _ in 0..=mask {
