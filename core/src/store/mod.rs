@@ -417,7 +417,7 @@ impl<S: Storage> Store<S> {
 
     /// What is in the store.
     pub fn view(&self) -> View<'_> {
-        View::new(self.storage.lent(), self.book)
+        View::new(self.storage.lent(), &self.book)
     }
 
     fn source_mut(&mut self, source: SourceId) -> Option<&mut Source> {

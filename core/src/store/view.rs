@@ -18,11 +18,11 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     lent: Lent<'a>,
-    book: Book,
+    book: &'a Book,
 }
 
 impl<'a> View<'a> {
-    pub(super) const fn new(lent: Lent<'a>, book: Book) -> Self {
+    pub(super) const fn new(lent: Lent<'a>, book: &'a Book) -> Self {
         Self { lent, book }
     }
 
