@@ -116,8 +116,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// All but that without a suffix.
-    pub const SUFFIXED: [Self; 8] = [
+    /// All of them, that without a suffix last.
+    pub const ALL: [Self; 9] = [
         Self::Total,
         Self::Created,
         Self::Bucket,
@@ -126,6 +126,7 @@ impl Part {
         Self::GaugeSum,
         Self::GaugeCount,
         Self::Info,
+        Self::Whole,
     ];
 
     /// What follows the family's name.
@@ -208,7 +209,7 @@ mod tests {
         ] {
             assert_eq!(kind.part_of(family, sample), want, "{kind:?} {family} {sample}");
         }
-        for part in Part::SUFFIXED {
+        for part in Part::ALL {
             assert_eq!(Part::from_bits(part.to_bits()), part);
         }
     }

@@ -17,7 +17,7 @@ pub use crate::exposition::Format;
 use crate::{
     exposition::writer,
     mapping::{Family, Part},
-    store::{Metric, Series, Slot, Ticket, View},
+    store::{Metric, Series, Slot, Ticket, View, is_same_name},
     wire::Writer,
 };
 use line::Labels;
@@ -231,9 +231,9 @@ impl<'a> Scope<'a, '_> {
         a.text_type() == b.text_type()
             && if a.is(Metric::CLASH) {
                 let name = |metric: &Metric| {
-                    self.view.family_name(metric).bytes().chain(metric.text_part().suffix().bytes())
+                    (self.view.family_name(metric).as_bytes(), metric.text_part().suffix())
                 };
-                name(a).eq(name(b))
+                is_same_name(name(a), name(b))
             } else {
                 a.text_part() == b.text_part()
             }

@@ -467,7 +467,7 @@ fn same_labels(ours: (LabelSet<'_>, Option<&[u8]>), theirs: (LabelSet<'_>, Optio
 }
 
 fn means(a: Label<'_>, b: Label<'_>) -> bool {
-    a.value == b.value || a.value.pieces().flat_map(str::bytes).eq(b.value.pieces().flat_map(str::bytes))
+    a.value == b.value || a.value.pieces().order(b.value.pieces()).is_eq()
 }
 
 fn others<'a>((labels, own): (LabelSet<'a>, Option<&[u8]>)) -> impl Iterator<Item = Label<'a>> {

@@ -134,6 +134,7 @@ pub(crate) fn hash_word(seed: u64, word: u64) -> u32 {
     hash(seed, &word.to_le_bytes())
 }
 
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn fold(word: u64) -> u64 {
     let wide = u128::from(word).wrapping_mul(u128::from(K));
     #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]

@@ -20,6 +20,7 @@ mod storage;
 mod text;
 mod view;
 
+pub(crate) use family::is_same_name;
 pub use import::Refusal;
 pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
 pub use past::Known;
