@@ -417,6 +417,7 @@ impl<S: Storage> Store<S> {
     }
 
     /// What is in the store.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn view(&self) -> View<'_> {
         View::new(self.storage.lent(), &self.book)
     }
@@ -425,6 +426,7 @@ impl<S: Storage> Store<S> {
         self.storage.parts().sources.get_mut(source.0.index()?)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn ledger(&mut self) -> Ledger<'_> {
         Ledger { parts: self.storage.parts(), book: &mut self.book }
     }
