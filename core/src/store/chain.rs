@@ -17,6 +17,7 @@ use crate::{
 };
 
 impl Ledger<'_> {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn at(&self, slot: Slot) -> Option<&Series> {
         self.parts.series.get(slot.index()?)
     }

@@ -62,6 +62,7 @@ impl<'a> View<'a> {
     }
 
     /// The metric in `slot`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn metric(&self, slot: Slot) -> Option<&'a Metric> {
         self.lent.metrics.get(slot.index()?)
     }
@@ -174,6 +175,7 @@ impl<'a> View<'a> {
     }
 
     /// The series in `slot`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn series_at(&self, slot: Slot) -> Option<&'a Series> {
         self.lent.series.get(slot.index()?)
     }
