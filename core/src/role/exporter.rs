@@ -175,6 +175,7 @@ impl Exporter {
     ///
     /// Bytes of `input` that are not consumed must be offered again. What is answered does not depend on the windows,
     /// but for where chunks begin; those need an output window of [`MIN_WINDOW`].
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn step(
         &mut self,
         site: &mut dyn Site,
@@ -248,6 +249,7 @@ impl Exporter {
     }
 
     /// Reads a request, as far as it has come, and asks what it gets.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn read(&mut self, site: &mut dyn Site, input: &[u8], now: Instant) -> Progress {
         // Lines before a request are passed over: RFC 9112, section 2.2.
         if let (At::Idle { .. }, [b'\r', b'\n', ..]) = (self.at, input) {
@@ -281,6 +283,7 @@ impl Exporter {
     }
 
     /// Asks what a request gets.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn ask(&mut self, site: &mut dyn Site, head: &Head<'_>, now: Instant) -> Progress {
         let is_head = head.request.method == Method::Head;
         let body = if head.request.method == Method::Options {
@@ -315,6 +318,7 @@ impl Exporter {
     }
 
     /// Says the head of an answer.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn say(&mut self, site: &mut dyn Site, reply: Reply, room: &mut [u8], now: Instant) -> Progress {
         let (produced, whole) = self.word.say(room, |w| reply.emit(site.fields(), w));
         if whole {

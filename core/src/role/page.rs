@@ -127,6 +127,7 @@ impl Page {
 
 impl<'a> Scope<'a, '_> {
     /// Writes the record at a place, and says where the next one is.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn record(&self, at: At, w: &mut Writer<'_>) -> At {
         match at {
             At::Metric { source, metric } => self.seek(source, metric),
@@ -241,9 +242,8 @@ impl<'a> Scope<'a, '_> {
         }
         a.text_type() == b.text_type()
             && if a.is(Metric::CLASH) {
-                let name = |metric: &Metric| {
-                    (self.view.family_name(metric).as_bytes(), metric.text_part().suffix())
-                };
+                let name =
+                    |metric: &Metric| (self.view.family_name(metric).as_bytes(), metric.text_part().suffix());
                 is_same_name(name(a), name(b))
             } else {
                 a.text_part() == b.text_part()
@@ -357,6 +357,7 @@ impl<'a> Scope<'a, '_> {
         Some(if sent { writer::Help::Sent(help) } else { writer::Help::Plain(help) })
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn line(&self, lines: &Lines, at: Line, w: &mut Writer<'_>) {
         let Some(series) = self.view.series_at(at.series) else { return };
         let Some(metric) = self.view.metric_of(series) else { return };

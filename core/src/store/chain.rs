@@ -241,6 +241,7 @@ impl Ledger<'_> {
     }
 
     /// Takes what is old out of the chains of a source, before it is freed.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn unchain(&mut self, source: Slot) {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.chained)
         else {

@@ -272,6 +272,7 @@ impl Ledger<'_> {
     /// Makes the document visible that was read since the scrape began, or forgets its values if it is not `whole`.
     ///
     /// Says whether there are series that were not met for so long that they are [to be evicted](Self::evict).
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
         let (mut metric, bin, gone) = (row.first, row.bin, row.gone);

@@ -178,9 +178,9 @@ fn point(token: &str, places: usize) -> Option<Timestamp> {
     let zeros = places.saturating_sub(whole.len());
     let mut nanos = 0u32;
     for place in 0..9_usize {
-        let digit = place.checked_sub(zeros).and_then(|at| {
-            rest.get(at).or_else(|| fraction.get(at.saturating_sub(rest.len())))
-        });
+        let digit = place
+            .checked_sub(zeros)
+            .and_then(|at| rest.get(at).or_else(|| fraction.get(at.saturating_sub(rest.len()))));
         let digit = digit.map_or(0, |byte| byte.saturating_sub(b'0'));
         nanos = nanos.wrapping_mul(10).wrapping_add(digit.into());
     }
