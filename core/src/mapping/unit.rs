@@ -207,9 +207,9 @@ fn name(word: &[u8]) -> Option<(Dimension, i8)> {
         }
     }
     for (scale, prefixes) in (1_i8..).zip(SPACES) {
-        let mut prefixes = prefixes.split(' ');
-        let short = prefixes.next().and_then(|letter| strip(word, letter.as_bytes()));
-        let mut long = prefixes.filter_map(|prefix| strip(word, prefix.as_bytes()));
+        let mut prefixes = prefixes.as_bytes().split(u8::is_ascii_whitespace);
+        let short = prefixes.next().and_then(|letter| strip(word, letter));
+        let mut long = prefixes.filter_map(|prefix| strip(word, prefix));
         if short.is_some_and(|rest| is_among(rest, "byte bytes b ib"))
             || long.any(|rest| is_among(rest, "byte bytes"))
         {

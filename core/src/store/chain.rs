@@ -432,8 +432,8 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
     }
     let value = |text: &str| {
         let text = text.get(quote.checked_add(1)?..)?;
-        let (value, rest) = text.split_once('"')?;
-        Some((number::parse(value.as_bytes())?, rest.len()))
+        let (value, rest) = text.as_bytes().split_at_checked(memchr::memchr(b'"', text.as_bytes())?)?;
+        Some((number::parse(value)?, rest.len().checked_sub(1)?))
     };
     let ((a, a_rest), (b, b_rest)) = (value(lower)?, value(upper)?);
     let end = |text: &str, len: usize| text.len().checked_sub(len);
