@@ -436,6 +436,17 @@ fn a_reordered_label_set_is_the_same_instance_and_the_last_value_wins() {
 }
 
 #[test]
+fn where_nothing_is_remembered_series_come_and_go_for_ever() {
+    let (mut store, [cpu, _]) = store(Fixed::<2, 4, 6, 0, 128, 1024>::new());
+    for round in 0..50 {
+        let text = format!("m{{a=\"{round}\"}} 1\nm{{a=\"stays\"}} 2\n");
+        let (refused, samples) = scrape(&mut store, cpu, Some(&text), 7);
+        assert_eq!((refused, samples), (vec![], 2), "{round}");
+    }
+    assert!(store.view().series() <= 4);
+}
+
+#[test]
 fn a_series_that_vanished_has_no_value_and_comes_back_as_it_was() {
     let (mut store, [cpu, other]) = store(Growing::default());
     let docs = [
