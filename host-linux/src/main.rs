@@ -2,6 +2,7 @@
 #![expect(clippy::std_instead_of_core, reason = "a hosted program has std")]
 
 mod check;
+mod clock;
 mod conn;
 mod export;
 mod fds;

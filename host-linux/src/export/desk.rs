@@ -16,6 +16,7 @@ use super::page::{self, Ask};
 use super::pmcd::{Address, Ended, Pmcd};
 use super::query::{Defaults, Query};
 use super::selection::{Matching, Selection};
+use crate::clock::duration;
 use crate::flags;
 use crate::log::Log;
 use crate::web::{self, Document, Pages, Reply, Web, decoded, room_for};
@@ -66,7 +67,7 @@ struct Wait {
 impl Desk {
     /// A desk with the pmcd of `--pmcd`.
     pub(super) fn new(registry: Registry, options: &flags::Export) -> io::Result<Self> {
-        let timeout = Duration::from_millis(u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX));
+        let timeout = duration(options.timeout);
         let mut desk = Self {
             registry,
             options: options.clone(),

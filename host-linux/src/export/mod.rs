@@ -19,11 +19,11 @@ mod tests;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant as Clock;
 
 use mio::{Events, Poll, Token};
 use pmbridge_core::time::{Duration, Instant};
 
+use crate::clock::Clock;
 use crate::flags::Options;
 use crate::log::Log;
 use crate::signals::Signals;
@@ -50,7 +50,7 @@ struct Export {
     signals: Signals,
     web: Web,
     desk: Desk,
-    epoch: Clock,
+    clock: Clock,
 }
 
 fn start(options: &Options) -> io::Result<Export> {
@@ -80,7 +80,7 @@ fn start(options: &Options) -> io::Result<Export> {
     }
 
     log.info(format_args!("metrics of pmcd at {} on {}", options.export.pmcd, web.url()));
-    Ok(Export { log, poll, signals, web, desk, epoch: Clock::now() })
+    Ok(Export { log, poll, signals, web, desk, clock: Clock::start() })
 }
 
 impl Export {
@@ -131,7 +131,7 @@ impl Export {
     }
 
     fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 }
 

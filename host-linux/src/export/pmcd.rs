@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
-use std::time::Instant as Clock;
 
 use mio::{Registry, Token};
 use pmbridge_core::pcp::Status;
@@ -421,7 +420,7 @@ impl Pmcd {
     /// Moves bytes, and lets the client read and write them, until nothing moves; or why the connection is over.
     fn exchange(&mut self, now: Instant) -> Result<(), String> {
         let Link::Up { socket, .. } = &mut self.link else { return Ok(()) };
-        let (mut is_ended, began) = (false, Clock::now());
+        let (mut is_ended, began) = (false, std::time::Instant::now());
         self.is_unfinished = false;
         loop {
             if self.is_woken && !is_ended {

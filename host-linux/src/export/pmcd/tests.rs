@@ -4,12 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant as Clock;
 
 use mio::{Events, Poll};
 use pmbridge_core::pdu::{Kind, split};
 
 use super::*;
+use crate::clock::Clock;
 use crate::export::selection::Selection;
 use crate::export::tests::server;
 
@@ -66,7 +66,7 @@ fn listen(listener: TcpListener, deeds: &'static [Deed]) -> mpsc::Receiver<()> {
 struct Bench {
     poll: Poll,
     pmcd: Pmcd,
-    began: Clock,
+    clock: Clock,
     log: Log,
 }
 
@@ -76,11 +76,11 @@ impl Bench {
         let registry = poll.registry().try_clone().unwrap();
         let address = address.to_string().parse().unwrap();
         let pmcd = Pmcd::new(registry, Token(0), address, Duration::from_millis(timeout));
-        Self { poll, pmcd, began: Clock::now(), log: Log::plain(false) }
+        Self { poll, pmcd, clock: Clock::start(), log: Log::plain(false) }
     }
 
     fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap())
+        self.clock.now()
     }
 
     fn want(&mut self, name: &str) -> u64 {
