@@ -1,11 +1,13 @@
 //! Between those who ask for pages and the pmcds: a request becomes a scrape, and what the scrape brought a page, made
 //! once for all who wait for the same.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use mio::{Registry, Token};
+use mio::{Registry, Token, Waker};
 use pmbridge_core::exposition::{Format, writer};
 use pmbridge_core::http::server::{Request, pairs};
 use pmbridge_core::time::{Duration, Instant};
@@ -19,11 +21,13 @@ use super::selection::{Matching, Selection};
 use crate::clock::duration;
 use crate::flags;
 use crate::log::Log;
+use crate::resolve::Resolver;
 use crate::web::{self, Document, Pages, Reply, Web, decoded, room_for};
 
 /// Who waits for what, and the pmcds that are asked.
 pub(super) struct Desk {
     registry: Registry,
+    resolver: Rc<RefCell<Resolver>>,
     options: flags::Export,
     timeout: Duration,
     /// That of `--pmcd` first, then those of `--allow-target`, as they are asked for.
@@ -65,11 +69,12 @@ struct Wait {
 }
 
 impl Desk {
-    /// A desk with the pmcd of `--pmcd`.
-    pub(super) fn new(registry: Registry, options: &flags::Export) -> io::Result<Self> {
+    /// A desk with the pmcd of `--pmcd`. `waker` is for names that were looked up: [`pump`](Self::pump) takes them.
+    pub(super) fn new(registry: Registry, waker: Waker, options: &flags::Export) -> io::Result<Self> {
         let timeout = duration(options.timeout);
         let mut desk = Self {
             registry,
+            resolver: Rc::new(RefCell::new(Resolver::new(Arc::new(waker)))),
             options: options.clone(),
             timeout,
             targets: Vec::new(),
@@ -113,6 +118,7 @@ impl Desk {
 
     /// Lets the pmcds go on, and makes the pages of scrapes that ended; whether there were any.
     pub(super) fn pump(&mut self, web: &Web, now: Instant, log: &Log) -> bool {
+        self.take_addresses(log);
         let mut stirred = false;
         for place in 0..self.targets.len() {
             while let Some(target) = self.targets.get_mut(place)
@@ -123,6 +129,18 @@ impl Desk {
             }
         }
         stirred
+    }
+
+    /// Hands out the addresses that have been looked up.
+    fn take_addresses(&mut self, log: &Log) {
+        loop {
+            // It is free again before anybody goes on who may ask it.
+            let Some(answer) = self.resolver.borrow_mut().answer() else { return };
+            let place = answer.key.checked_sub(TARGETS);
+            if let Some(target) = place.and_then(|place| self.targets.get_mut(place)) {
+                target.pmcd.resolved(answer.addresses, log);
+            }
+        }
     }
 }
 
@@ -174,7 +192,7 @@ impl Desk {
         let place = self.targets.len();
         let token = Token(TARGETS.saturating_add(place));
         let registry = self.registry.try_clone().map_err(|error| error.to_string())?;
-        let pmcd = Pmcd::new(registry, token, address, self.timeout);
+        let pmcd = Pmcd::new(registry, token, Rc::clone(&self.resolver), address, self.timeout);
         self.targets.push(Target {
             spelt: spelt.to_owned(),
             pmcd,

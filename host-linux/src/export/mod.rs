@@ -20,7 +20,7 @@ mod tests;
 use std::io;
 use std::process::ExitCode;
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 use pmbridge_core::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -65,7 +65,8 @@ fn start(options: &Options) -> io::Result<Export> {
             "--web.listen-address: export without pages is nothing",
         ));
     };
-    let desk = Desk::new(poll.registry().try_clone()?, &options.export)?;
+    let waker = Waker::new(poll.registry(), WAKER)?;
+    let desk = Desk::new(poll.registry().try_clone()?, waker, &options.export)?;
     let settings = Settings {
         listen,
         telemetry_path: options.telemetry_path.clone(),
@@ -99,7 +100,7 @@ impl Export {
                         self.log.info("asked to end");
                         return Ok(());
                     }
-                    SIGNALS => {}
+                    SIGNALS | WAKER => {}
                     Token(token) => match token.checked_sub(WEB) {
                         Some(token) => self.web.wake(token),
                         None => self.desk.wake(token.saturating_sub(TARGETS)),
@@ -136,6 +137,7 @@ impl Export {
 }
 
 const SIGNALS: Token = Token(0);
+const WAKER: Token = Token(1);
 /// Targets have the tokens from here on, the web server all behind them.
 const TARGETS: usize = 16;
 const WEB: usize = 1 << 20;
