@@ -14,6 +14,7 @@ mod limits;
 mod listener;
 mod log;
 mod memory;
+mod names;
 mod own;
 mod pcp_conf;
 mod peer;
