@@ -281,8 +281,6 @@ impl Gather {
             (self.is_partial, self.is_renamed) = (false, true);
             self.names.clear();
             self.queue.push_back(Job::Traverse(String::new()));
-            let stats = self.catalog.stats_mut();
-            stats.names = stats.names.saturating_add(1);
         } else if wanted.plan.is_some() && !(is_lacking && self.now >= wanted.retry.descs) {
             return Stage::Details;
         }
