@@ -29,7 +29,6 @@ pub(super) struct Desk {
     registry: Registry,
     resolver: Rc<RefCell<Resolver>>,
     options: flags::Export,
-    timeout: Duration,
     /// That of `--pmcd` first, then those of `--allow-target`, as they are asked for.
     targets: Vec<Target>,
     /// Requests that wait, by the number that the web server keeps for us.
@@ -37,8 +36,6 @@ pub(super) struct Desk {
     next: u64,
     /// What queries meant, so that a scraper's is read once.
     asked: HashMap<String, Rc<Asked>>,
-    /// Pages end with the exporter's own metrics.
-    tells_own: bool,
 }
 
 /// A pmcd, and what is remembered of its pages.
@@ -71,17 +68,14 @@ struct Wait {
 impl Desk {
     /// A desk with the pmcd of `--pmcd`. `waker` is for names that were looked up: [`pump`](Self::pump) takes them.
     pub(super) fn new(registry: Registry, waker: Waker, options: &flags::Export) -> io::Result<Self> {
-        let timeout = duration(options.timeout);
         let mut desk = Self {
             registry,
             resolver: Rc::new(RefCell::new(Resolver::new(Arc::new(waker)))),
             options: options.clone(),
-            timeout,
             targets: Vec::new(),
             waits: HashMap::new(),
             next: 0,
             asked: HashMap::new(),
-            tells_own: options.own,
         };
         let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         for target in &options.targets {
@@ -90,11 +84,6 @@ impl Desk {
         desk.read("").map_err(|why| bad(format!("--filter: {why}")))?;
         desk.open(&options.pmcd).map_err(|why| bad(format!("--pmcd: {}: {why}", options.pmcd)))?;
         Ok(desk)
-    }
-
-    /// How long a scrape may take.
-    pub(super) const fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// Connects to the first pmcd before anybody asks.
@@ -192,7 +181,8 @@ impl Desk {
         let place = self.targets.len();
         let token = Token(TARGETS.saturating_add(place));
         let registry = self.registry.try_clone().map_err(|error| error.to_string())?;
-        let pmcd = Pmcd::new(registry, token, Rc::clone(&self.resolver), address, self.timeout);
+        let timeout = duration(self.options.timeout);
+        let pmcd = Pmcd::new(registry, token, Rc::clone(&self.resolver), address, timeout);
         self.targets.push(Target {
             spelt: spelt.to_owned(),
             pmcd,
@@ -239,7 +229,7 @@ impl Desk {
             let known = made.iter().find(|(ask, _)| *ask == wait.ask).map(|(_, reply)| reply.clone());
             let reply = known.unwrap_or_else(|| {
                 let took = now.saturating_since(wait.since);
-                let reply = target.reply(ended, wait.ask, self.tells_own.then(|| web.stats()), took);
+                let reply = target.reply(ended, wait.ask, self.options.own.then(|| web.stats()), took);
                 made.push((wait.ask, reply.clone()));
                 reply
             });

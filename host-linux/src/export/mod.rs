@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use mio::{Events, Poll, Token, Waker};
 use pmbridge_core::time::{Duration, Instant};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, duration};
 use crate::flags::Options;
 use crate::log::Log;
 use crate::signals::Signals;
@@ -34,7 +34,7 @@ use desk::Desk;
 /// Runs until it is asked to end.
 pub(crate) fn run(options: Options) -> ExitCode {
     let log = Log::plain(options.debug);
-    match start(&options).and_then(|mut export| export.run()) {
+    match start(&options, &log).and_then(|mut export| export.run(&log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error(error);
@@ -45,7 +45,6 @@ pub(crate) fn run(options: Options) -> ExitCode {
 
 /// Everything that one run has.
 struct Export {
-    log: Log,
     poll: Poll,
     signals: Signals,
     web: Web,
@@ -53,8 +52,7 @@ struct Export {
     clock: Clock,
 }
 
-fn start(options: &Options) -> io::Result<Export> {
-    let log = Log::plain(options.debug);
+fn start(options: &Options, log: &Log) -> io::Result<Export> {
     // Each client takes one.
     process::raise_limit();
     let poll = Poll::new()?;
@@ -73,23 +71,22 @@ fn start(options: &Options) -> io::Result<Export> {
         config_file: options.web_config.clone(),
         max_connections: options.limits.scrapers,
         max_unread: options.limits.unread,
-        timeout: desk.timeout().saturating_add(GRACE),
+        timeout: duration(options.export.timeout).saturating_add(GRACE),
     };
     let web = Web::new(poll.registry(), Token(WEB), settings)?;
     if let Some(name) = user::settle(options.user.as_deref()).map_err(io::Error::other)? {
         log.info(format_args!("goes on as user {name}, not as root (-u root to stay)"));
     }
-
     log.info(format_args!("metrics of pmcd at {} on {}", options.export.pmcd, web.url()));
-    Ok(Export { log, poll, signals, web, desk, clock: Clock::start() })
+    Ok(Export { poll, signals, web, desk, clock: Clock::start() })
 }
 
 impl Export {
-    fn run(&mut self) -> io::Result<()> {
+    fn run(&mut self, log: &Log) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         self.desk.connect(self.now());
         loop {
-            self.turn();
+            self.turn(log);
             match self.poll.poll(&mut events, self.wait()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -97,7 +94,7 @@ impl Export {
             for event in &events {
                 match event.token() {
                     SIGNALS if self.signals.has_come() => {
-                        self.log.info("asked to end");
+                        log.info("asked to end");
                         return Ok(());
                     }
                     SIGNALS | WAKER => {}
@@ -112,12 +109,12 @@ impl Export {
 
     /// Lets everything go on that may. Requests are heard before pmcd is asked, so that those that came together share
     /// a scrape; what the scrape brought goes out in the same turn.
-    fn turn(&mut self) {
+    fn turn(&mut self, log: &Log) {
         let now = self.now();
         let mut stirred = false;
         loop {
             self.web.pump(&mut self.desk, stirred, now);
-            stirred = self.desk.pump(&self.web, now, &self.log);
+            stirred = self.desk.pump(&self.web, now, log);
             if !stirred {
                 return;
             }
