@@ -25,6 +25,7 @@ mod run;
 mod serve;
 mod signals;
 mod sources;
+mod stamp;
 mod target;
 mod tls;
 mod url;
