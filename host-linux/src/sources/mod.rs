@@ -21,6 +21,7 @@ use std::rc::Rc;
 
 use crate::filter::Filter;
 use crate::log::Log;
+use crate::names::is_at_or_below;
 use crate::stamp::Stamp;
 use crate::url::Url;
 use entry::{Entry, MOST_BYTES};
@@ -187,8 +188,7 @@ impl Directory {
 /// Whether a source of this name may lie in a directory (or be the file) that could not be read.
 fn covers(root: &Path, path: &Path, name: &str) -> bool {
     let Some(prefix) = dotted(root, path) else { return true };
-    prefix.is_empty()
-        || name.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    prefix.is_empty() || is_at_or_below(name.as_bytes(), prefix.as_bytes())
 }
 
 /// Who holds a name.
