@@ -184,15 +184,8 @@ impl Host {
 
     /// Serves pages, where that is wanted; the URL of what there is.
     pub(crate) fn listen_web(&mut self) -> io::Result<Option<String>> {
-        let Some(listen) = self.options.web else { return Ok(None) };
-        let settings = Settings {
-            listen,
-            telemetry_path: self.options.telemetry_path.clone(),
-            config_file: self.options.web_config.clone(),
-            max_connections: self.options.limits.scrapers,
-            max_unread: self.options.limits.unread,
-            timeout: PATIENCE.saturating_add(PATIENCE),
-        };
+        let timeout = PATIENCE.saturating_add(PATIENCE);
+        let Some(settings) = Settings::of(&self.options, timeout) else { return Ok(None) };
         let web = Web::new(self.poll.registry(), Token(WEB), settings)?;
         let url = web.url();
         self.web = Some(web);

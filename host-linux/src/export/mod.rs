@@ -57,7 +57,8 @@ fn start(options: &Options, log: &Log) -> io::Result<Export> {
     process::raise_limit();
     let poll = Poll::new()?;
     let signals = Signals::of_end(poll.registry(), SIGNALS)?;
-    let Some(listen) = options.web else {
+    let timeout = duration(options.export.timeout).saturating_add(GRACE);
+    let Some(settings) = Settings::of(options, timeout) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "--web.listen-address: export without pages is nothing",
@@ -65,14 +66,6 @@ fn start(options: &Options, log: &Log) -> io::Result<Export> {
     };
     let waker = Waker::new(poll.registry(), WAKER)?;
     let desk = Desk::new(poll.registry().try_clone()?, waker, &options.export)?;
-    let settings = Settings {
-        listen,
-        telemetry_path: options.telemetry_path.clone(),
-        config_file: options.web_config.clone(),
-        max_connections: options.limits.scrapers,
-        max_unread: options.limits.unread,
-        timeout: duration(options.export.timeout).saturating_add(GRACE),
-    };
     let web = Web::new(poll.registry(), Token(WEB), settings)?;
     if let Some(name) = user::settle(options.user.as_deref()).map_err(io::Error::other)? {
         log.info(format_args!("goes on as user {name}, not as root (-u root to stay)"));
