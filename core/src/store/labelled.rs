@@ -19,6 +19,7 @@ use crate::{
 
 /// A series of a declared metric, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SeriesId(Slot);
 
 impl<S: Storage> Store<S> {

@@ -11,6 +11,7 @@ use crate::{
 
 /// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot(u32);
 
 impl Slot {
@@ -40,6 +41,7 @@ impl Slot {
 
 /// A run of the store's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Span {
     pub(crate) at: u32,
     pub(crate) len: u32,
