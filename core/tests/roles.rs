@@ -17,6 +17,7 @@ mod growing;
 mod heads;
 mod own;
 mod script;
+mod stream;
 
 use growing::Growing;
 use pmbridge_core::{
@@ -30,8 +31,8 @@ use pmbridge_core::{
 use script::{
     ACollector, AnAgent, CPU, DOMAIN, Fetched, OTHER, PATIENCE, SETTINGS, Small, WALL, all_profile,
     client_session, context, creds_pdu, double, fetch_of, indom, instances, instances_request, label_sets,
-    metrics, pdus, pmcd_session, pmid, profile_of, refusal, scrape, serve, session, store, talk, told,
-    traverse, values, words,
+    metrics, pdus, pmcd_session, pmid, refusal, scrape, serve, session, store, talk, told, traverse, values,
+    words,
 };
 
 /// Checks the answers to [`session`], which begin behind the PDU that opens the conversation.
@@ -560,27 +561,6 @@ fn a_fetch_without_a_profile_is_refused() {
     let session = [creds_pdu(), fetch_of(Kind::FETCH, &[pmid(1, 0)])].concat();
     let out = talk(&mut role, &mut store, &session, (99, 3), &mut |_| false);
     assert_eq!(refusal(pdus(&out)[1]), Status::NOPROFILE);
-}
-
-#[test]
-fn a_profile_too_long_to_keep_is_refused_and_changes_nothing() {
-    let (mut store, [cpu, other]) = store(Growing::default());
-    scrape(&mut store, cpu, Some(CPU), 100);
-    scrape(&mut store, other, Some(OTHER), 100);
-    let mut role = ACollector::new(PATIENCE);
-    let good = profile_of(indom(0), true, &[1]);
-    let long = profile_of(indom(0), true, &vec![0; 1000]);
-    let session = [creds_pdu(), good, long, fetch_of(Kind::FETCH, &[pmid(1, 0)])].concat();
-    let out = talk(
-        &mut role,
-        &mut store,
-        &session,
-        (session.len(), 5),
-        &mut serve([(cpu, CPU), (other, OTHER)], 9),
-    );
-    let all = pdus(&out);
-    assert_eq!(refusal(all[1]), Status::TOOBIG);
-    assert_eq!(values(all[2])[0].1, Ok(vec![(1, double(f64::MAX))]));
 }
 
 /// Every way that a server may frame the document.

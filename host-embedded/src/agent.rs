@@ -100,8 +100,6 @@ impl<'m> Agent<'m> {
     ) -> Result<Self, Error> {
         let Memory { inner, sockets, clients, client_buffers, pages, page_buffers, .. } = memory;
         let Memory { puller_buffers, lanes, rules, line, window, store, .. } = memory;
-        sockets.make([const { SocketStorage::EMPTY }; SOCKETS]);
-        let sockets = sockets.as_mut().ok_or(NOT_MADE)?;
         if settings.neighbours.len() > lanes.len() {
             return Err(Error::Full(Full(Region::Sources)));
         }
@@ -109,29 +107,14 @@ impl<'m> Agent<'m> {
             rules.make(Globs::new(neighbour.include, neighbour.exclude));
         }
         let mut door = Door::new(EthernetAddress(settings.mac));
-        inner.make(Inner {
-            iface: address::interface(settings, &mut Gate { device, door: &mut door }, now)?,
-            sockets: SocketSet::new(&mut sockets[..]),
-            door,
-            store: Store::new(Slices(store.parts()), DOMAIN, settings.seed),
-            clients,
-            pages,
-            puller: Puller::new(line, settings.seed),
-            lanes,
-            rules,
-            neighbours: settings.neighbours,
-            dhcp: None,
-            window,
-            table,
-            device: None,
-            own: None,
-            owing: None,
-            stats: Stats::default(),
-        });
-        let inner = inner.as_mut().ok_or(NOT_MADE)?;
+        let iface = address::interface(settings, &mut Gate { device, door: &mut door }, now)?;
+        let parts =
+            (Slices(store.parts()), empty(sockets).ok_or(NOT_MADE)?, Puller::new(line, settings.seed));
+        let lent = Lent { clients, pages, lanes, rules, window, table, neighbours: settings.neighbours };
+        let inner = build(inner, (iface, door), parts, lent, settings.seed).ok_or(NOT_MADE)?;
         inner.open(client_buffers, page_buffers, puller_buffers);
         inner.dhcp = address::ask(settings, &mut inner.sockets)?;
-        inner.declare(settings)?;
+        inner.declare(settings.labels)?;
         Ok(Self { inner })
     }
 
@@ -166,6 +149,7 @@ impl<'m> Agent<'m> {
 
 impl<'m> Inner<'m> {
     /// Makes the sockets.
+    #[inline(never)]
     fn open(
         &mut self,
         client_buffers: &'m mut [Buffers<RX, TX>],
@@ -185,16 +169,21 @@ impl<'m> Inner<'m> {
     }
 
     /// Declares what there is.
-    fn declare(&mut self, settings: &Settings) -> Result<(), Error> {
+    #[inline(never)]
+    fn declare(&mut self, labels: &str) -> Result<(), Error> {
         self.store.set_root(ROOT)?;
-        self.store.set_context(settings.labels)?;
+        self.store.set_context(labels)?;
         let device = self.store.add_source("device", "", Some(0))?;
         metrics::declare(self.table, &mut self.store, device)?;
         self.device = Some(device);
         for (lane, neighbour) in self.lanes.iter_mut().zip(self.neighbours) {
             lane.source = Some(self.store.add_source(neighbour.name, "", None)?);
         }
-        self.own = Some(Own::declare(&mut self.store, self.neighbours.len())?);
+        let own = Own::declare(&mut self.store, self.neighbours.len())?;
+        // They have their room before neighbours take it.
+        let source = own.source;
+        self.own = Some(own);
+        self.tell(source);
         Ok(())
     }
 
@@ -238,6 +227,7 @@ impl<'m> Inner<'m> {
     }
 
     /// Lets each connection go on; whether there is more to do at once.
+    #[inline(never)]
     fn step(&mut self, now: Instant, wall: Timestamp) -> bool {
         let mut more = false;
         let mut cx = Context { store: &mut self.store, now, wall };
@@ -261,6 +251,7 @@ impl<'m> Inner<'m> {
     }
 
     /// Goes on with what is scraped, unless an answer is half out; whether there is more to do at once.
+    #[inline(never)]
     fn pull(&mut self, is_busy: bool, now: Instant, wall: Timestamp) -> bool {
         let Some(handle) = self.puller.handle else { return false };
         if self.neighbours.is_empty() || self.iface.ipv4_addr().is_none() {
@@ -302,6 +293,7 @@ impl<'m> Inner<'m> {
     }
 
     /// Publishes the values of a source.
+    #[inline(never)]
     fn tell(&mut self, source: SourceId) {
         if Some(source) == self.device {
             metrics::publish(self.table, &mut self.store, source);
@@ -344,6 +336,7 @@ impl<'m> Inner<'m> {
     }
 
     /// Ends a connection so that who knocks may have its place; whether there was one to be had.
+    #[inline(never)]
     fn make_room(&mut self, knock: Knock, now: Instant) -> bool {
         if !self.iface.has_ip_addr(knock.to.addr) || self.is_known(knock) {
             return false;
@@ -413,6 +406,58 @@ impl<'m> Inner<'m> {
             }
         }
     }
+}
+
+/// What an agent is lent of its memory.
+struct Lent<'m> {
+    clients: &'m mut [Client],
+    pages: &'m mut [Reader],
+    lanes: &'m mut [Lane],
+    rules: &'m [Later<Globs>],
+    window: &'m mut [u8],
+    table: &'static [Entry],
+    neighbours: &'static [Neighbour],
+}
+
+/// Room for sockets. What it takes of the stack is free again behind this, as what [`build`] takes.
+#[inline(never)]
+fn empty<'m, const SOCKETS: usize>(
+    sockets: &'m mut Later<[SocketStorage<'m>; SOCKETS]>,
+) -> Option<&'m mut [SocketStorage<'m>]> {
+    sockets.make([const { SocketStorage::EMPTY }; SOCKETS]);
+    sockets.as_mut().map(|sockets| &mut sockets[..])
+}
+
+/// Builds what lies in the memory.
+#[inline(never)]
+fn build<'m>(
+    inner: &'m mut Later<Inner<'m>>,
+    (iface, door): (Interface, Door),
+    (storage, sockets, puller): (Slices<'m>, &'m mut [SocketStorage<'m>], Puller<'m>),
+    lent: Lent<'m>,
+    seed: u64,
+) -> Option<&'m mut Inner<'m>> {
+    let Lent { clients, pages, lanes, rules, window, table, neighbours } = lent;
+    inner.make(Inner {
+        iface,
+        sockets: SocketSet::new(sockets),
+        door,
+        store: Store::new(storage, DOMAIN, seed),
+        clients,
+        pages,
+        puller,
+        lanes,
+        rules,
+        neighbours,
+        dhcp: None,
+        window,
+        table,
+        device: None,
+        own: None,
+        owing: None,
+        stats: Stats::default(),
+    });
+    inner.as_mut()
 }
 
 /// A socket with these buffers.

@@ -41,7 +41,7 @@ impl Client {
             }
             Fate::Late => return self.end(socket, &mut stats.timed_out),
             Fate::New => {
-                self.role.make(Collector::with_memory(PATIENCE, [0; REQUEST]));
+                self.welcome();
                 stats.clients_served = stats.clients_served.wrapping_add(1);
             }
             Fate::Goes => {}
@@ -61,6 +61,12 @@ impl Client {
             socket.close();
         }
         moved.more
+    }
+
+    /// Makes a role for who has come. What it takes of the stack is free again behind this.
+    #[inline(never)]
+    fn welcome(&mut self) {
+        self.role.make(Collector::with_memory(PATIENCE, [0; REQUEST]));
     }
 
     /// Ends the connection at once.

@@ -1,26 +1,317 @@
 //! Clients, readers, neighbours and the agent on one wire in one process, with a clock that the test turns.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic, and does so where a law is broken"
+)]
 
 mod rig;
 
-use rig::{HTTP, PCP, Rig, SETTINGS};
+use pmbridge_core::pcp::Pmid;
+use pmbridge_embedded::{
+    Settings,
+    metrics::{Metric, Units, metrics},
+};
+use rig::{HTTP, PCP, Rig, SETTINGS, neighbour};
+use smoltcp::socket::tcp::State;
+
+metrics! {
+    static TABLE;
+
+    static UPTIME: Metric<u64> = Metric::counter("device.uptime", "Seconds since boot.").units(Units::SECOND);
+    static TEMPERATURE: Metric<f64, 2> =
+        Metric::gauge("sensor.temperature", "Degrees Celsius.").instances("sensor", &["cpu", "board"]);
+}
+
+const OPEN: &str = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+
+fn with_neighbours(neighbours: &'static [pmbridge_embedded::Neighbour]) -> Settings {
+    Settings { neighbours, ..SETTINGS }
+}
 
 #[test]
-fn both_protocols_answer() {
-    let mut rig = Rig::new(&[], &SETTINGS);
-    let pcp = rig.peer.connect(PCP, 4096);
-    let http = rig.peer.connect(HTTP, 4096);
-    let mut challenge = Vec::new();
-    rig.until(1000, |rig| {
-        challenge.extend(rig.peer.take(pcp));
-        challenge.len() == 20
-    });
-    assert_eq!(challenge.len(), 20);
-    assert!(rig.until(1000, |rig| rig.peer.is_up(http)));
-    rig.peer.get(http).send_slice(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut page = Vec::new();
-    let done = rig.until(2000, |rig| {
-        page.extend(rig.peer.take(http));
-        page.ends_with(b"0\r\n\r\n")
-    });
-    assert!(done, "{}", String::from_utf8_lossy(&page));
+fn a_device_says_the_same_in_both_protocols() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    UPTIME.set(0, 42);
+    TEMPERATURE.set(1, 36.6);
+    let client = rig.client();
+    let (uptime, temperature) = (rig.pmid(client, "device.uptime"), rig.pmid(client, "sensor.temperature"));
+    let values = rig.fetch(client, &[uptime, temperature]);
+    assert_eq!(values, [(1, Some(42)), (2, Some(0f64.to_bits()))]);
+    let text = rig.page("text/plain");
+    text.check();
+    assert!(text.head.contains("version=0.0.4"), "{}", text.head);
+    assert_eq!(text.value("device_uptime_seconds_total"), Some("42"));
+    assert_eq!(text.value("sensor_temperature{sensor=\"board\"}"), Some("36.6"));
+    assert_eq!(text.value("pmbridge_clients"), Some("1"));
+    let open = rig.page(OPEN);
+    open.check();
+    assert!(open.head.contains("application/openmetrics-text"), "{}", open.head);
+    assert!(open.body.ends_with("# EOF\n"));
+    assert_eq!(open.value("device_uptime_seconds_total"), Some("42"));
+}
+
+#[test]
+fn there_is_one_page_and_a_sign_of_life() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let reader = rig.reader(4096);
+    let head = rig.request(reader, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.status == 200 && head.head.contains("chunked"), "{head:?}");
+    let healthy = rig.request(reader, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((healthy.status, healthy.body.as_str()), (200, "pmbridge is healthy.\n"));
+    assert_eq!(rig.request(reader, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+    assert_eq!(
+        rig.request(reader, "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").status,
+        405
+    );
+    // A head of a kilobyte is read, one that is longer than the buffer is refused.
+    let long = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(900));
+    assert_eq!(rig.request(reader, &long).status, 200);
+    let longer = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(2000));
+    assert_eq!(rig.request(reader, &longer).status, 431);
+}
+
+#[test]
+fn a_neighbour_is_scraped_for_who_asks_however_a_request_is_cut() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    for size in [1, 5, 512] {
+        let mut rig = Rig::new(TABLE, &with_neighbours(&NEIGHBOURS));
+        rig.serve(9101, "# TYPE temp gauge\ntemp{at=\"in\"} 36.6\ntemp{at=\"out\"} -1\n");
+        rig.pass(50);
+        let client = rig.client();
+        let temperature = rig.pmid(client, "openmetrics.n.temp");
+        for round in 1..4 {
+            let answer = rig.ask(client, &rig::pcp::fetching(&[temperature]), size);
+            assert_eq!(rig::pcp::values(&answer), [(2, Some(36.6f64.to_bits()))], "{size}");
+            assert_eq!(rig.servers[0].asked, 1 + round, "once at the start, and for each question");
+        }
+        let page = rig.page("text/plain");
+        assert_eq!(page.value("temp{at=\"in\"}"), Some("36.6"), "{}", page.body);
+        assert_eq!(page.value("pmbridge_source_up{instname=\"n\"}"), Some("1"), "{}", page.body);
+        assert_eq!(rig.servers[0].asked, 5);
+    }
+}
+
+#[test]
+fn a_silent_neighbour_costs_its_own_metrics_and_one_question_its_time() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 2] = [neighbour("mute", 9101), neighbour("n", 9102)];
+    let mut rig = Rig::new(TABLE, &with_neighbours(&NEIGHBOURS));
+    rig.serve(9101, "temp 1\n");
+    rig.serve(9102, "temp 2\n");
+    rig.pass(100);
+    let client = rig.client();
+    let (mute, n) = (rig.pmid(client, "openmetrics.mute.temp"), rig.pmid(client, "openmetrics.n.temp"));
+    let uptime = rig.pmid(client, "device.uptime");
+    // It answers no segment any more.
+    let silent = rig.servers.remove(0);
+    rig.peer.get(silent.handle).abort();
+    rig.pass(10);
+    rig.peer.sockets.remove(silent.handle);
+    let values = |rig: &mut Rig| {
+        let before = rig.millis;
+        let counts: Vec<_> = rig.fetch(client, &[mute, n, uptime]).iter().map(|value| value.0).collect();
+        (counts, rig.millis - before)
+    };
+    let (counts, first) = values(&mut rig);
+    assert!(counts[0] <= 0 && counts[1..] == [1, 1], "{counts:?}");
+    assert!(first < 4000, "{first}");
+    let (counts, second) = values(&mut rig);
+    assert!(counts[0] <= 0 && counts[1..] == [1, 1], "{counts:?}");
+    assert!(second < 100, "{second}");
+    // It comes back by itself.
+    rig.serve(9101, "temp 3\n");
+    rig.pass(5000);
+    let values = rig.fetch(client, &[mute]);
+    assert_eq!(values, [(1, Some(3f64.to_bits()))]);
+}
+
+#[test]
+fn a_neighbour_that_sends_for_ever_costs_its_own_scrape() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let mut rig = Rig::new(TABLE, &with_neighbours(&NEIGHBOURS));
+    rig.serve(9101, &"x".repeat(100 << 20));
+    let client = rig.client();
+    let uptime = rig.pmid(client, "device.uptime");
+    assert_eq!(rig.fetch(client, &[uptime])[0].0, 1);
+    rig.pass(5000);
+    assert!(rig.agent.stats().failures >= 1);
+    assert_eq!(rig.fetch(client, &[uptime])[0].0, 1);
+}
+
+#[test]
+fn what_has_no_room_is_refused_and_counted() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let mut rig = Rig::new(TABLE, &with_neighbours(&NEIGHBOURS));
+    let lines = (0..1000).map(|n| format!("many{{number=\"{n}\"}} {n}\n"));
+    let page = lines.chain([format!("long{{text=\"{}\"}} 1\n", "x".repeat(2000)), "last 7\n".into()]);
+    rig.serve(9101, &page.collect::<String>());
+    rig.pass(2000);
+    let page = rig.page("text/plain");
+    let number =
+        |series: &str| page.value(series).unwrap_or_else(|| panic!("{}", page.body)).parse::<u64>().unwrap();
+    assert_eq!(page.value("many{number=\"0\"}"), Some("0"));
+    assert_eq!(page.value("many{number=\"999\"}"), None);
+    assert_eq!(number("pmbridge_source_up{instname=\"n\"}"), 1);
+    assert!(
+        number("pmbridge_full_total{instname=\"series\"}") > 0
+            || number("pmbridge_full_total{instname=\"bytes of text\"}") > 0
+    );
+    assert!(number("pmbridge_lines_refused_total") > 700);
+    let kept = number("pmbridge_series");
+    rig.pass(5000);
+    // It stays so, however often.
+    for _ in 0..5 {
+        let page = rig.page(OPEN);
+        assert_eq!(page.value("pmbridge_series"), Some(kept.to_string().as_str()));
+    }
+}
+
+#[test]
+fn the_longest_idle_client_makes_room() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            rig.pass(100);
+            rig.client()
+        })
+        .collect();
+    let uptime = rig.pmid(clients[0], "device.uptime");
+    // Nobody has been idle for long: the next one is refused.
+    let refused = rig.peer.connect(PCP, 1024);
+    rig.pass(1000);
+    assert_eq!(rig.peer.get(refused).state(), State::Closed);
+    assert_eq!(rig.agent.stats().refused, 1);
+    rig.pass(5000);
+    assert_eq!(rig.fetch(clients[0], &[uptime])[0].0, 1);
+    let next = rig.client();
+    assert_eq!(rig.fetch(next, &[uptime])[0].0, 1);
+    rig.pass(100);
+    let there: Vec<_> = clients.iter().map(|client| rig.peer.is_up(*client)).collect();
+    assert_eq!(there, [true, false, true]);
+    assert_eq!(rig.agent.stats().evicted, 1);
+    assert_eq!(rig.agent.stats().clients, 3);
+}
+
+#[test]
+fn an_idle_client_stays_where_nobody_needs_its_place_and_a_dead_one_goes() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let (idle, dead) = (rig.client(), rig.client());
+    let uptime = rig.pmid(idle, "device.uptime");
+    rig.pass(120_000);
+    assert_eq!(rig.fetch(idle, &[uptime])[0].0, 1);
+    assert_eq!(rig.agent.stats().clients, 2);
+    rig.is_deaf = true;
+    rig.is_mute = true;
+    let _ = dead;
+    rig.pass(60_000);
+    assert_eq!(rig.agent.stats().clients, 0);
+}
+
+#[test]
+fn who_says_nothing_or_half_of_it_is_not_waited_for() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let mute = rig.peer.connect(PCP, 1024);
+    let half = rig.client();
+    rig.peer.get(half).send_slice(&[0, 0, 0, 60, 0, 0, 0x70, 0x10]).unwrap();
+    let web = rig.reader(1024);
+    rig.peer.get(web).send_slice(b"GET /metr").unwrap();
+    rig.pass(9000);
+    assert!(rig.peer.is_up(mute) && rig.peer.is_up(half) && rig.peer.is_up(web));
+    rig.pass(3000);
+    assert!(!rig.peer.is_up(mute) && !rig.peer.is_up(half) && !rig.peer.is_up(web));
+    let said = rig.peer.take(web);
+    assert!(said.starts_with(b"HTTP/1.1 408 "));
+    rig.pass(10_000);
+    assert_eq!((rig.agent.stats().clients, rig.agent.stats().readers), (0, 0));
+}
+
+#[test]
+fn half_open_connections_end_and_meanwhile_make_room() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    // ARP first, so that the answers to the first segments are on the wire.
+    let client = rig.client();
+    rig.peer.get(client).abort();
+    rig.pass(100);
+    rig.is_deaf = true;
+    let half: Vec<_> = (0..3).map(|_| rig.peer.connect(PCP, 1024)).collect();
+    rig.pass(50);
+    for handle in half {
+        rig.peer.sockets.remove(handle);
+    }
+    rig.is_deaf = false;
+    let early = rig.peer.connect(PCP, 1024);
+    rig.pass(500);
+    assert_eq!(rig.peer.get(early).state(), State::Closed, "none of them is old");
+    rig.pass(1000);
+    let client = rig.client();
+    let uptime = rig.pmid(client, "device.uptime");
+    assert_eq!(rig.fetch(client, &[uptime])[0].0, 1);
+    rig.pass(5000);
+    assert_eq!(rig.agent.stats().clients, 1);
+}
+
+#[test]
+fn who_reads_slowly_is_dropped_and_meanwhile_others_are_served() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let client = rig.client();
+    let uptime = rig.pmid(client, "device.uptime");
+    let slow = rig.reader(64);
+    rig.peer.get(slow).send_slice(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    rig.pass(200);
+    for _ in 0..4 {
+        let before = rig.millis;
+        assert_eq!(rig.fetch(client, &[uptime])[0].0, 1);
+        assert!(rig.millis - before < 300, "{}", rig.millis - before);
+        rig.pass(500);
+    }
+    rig.pass(5000);
+    assert!(!rig.peer.is_up(slow));
+    assert_eq!(rig.agent.stats().timed_out, 1);
+    assert_eq!(rig.fetch(client, &[uptime])[0].0, 1);
+}
+
+#[test]
+fn who_reads_a_byte_now_and_then_does_not_hold_a_page_for_ever() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let slow = rig.reader(64);
+    rig.peer.get(slow).send_slice(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    for _ in 0..10 {
+        rig.pass(2000);
+        rig.peer.take(slow);
+    }
+    assert!(!rig.peer.is_up(slow));
+}
+
+#[test]
+fn nonsense_ends_its_own_connection() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let (good, bad) = (rig.client(), rig.client());
+    let uptime = rig.pmid(good, "device.uptime");
+    rig.peer.get(bad).send_slice(&[0xff; 600]).unwrap();
+    rig.pass(100);
+    assert!(!rig.peer.is_up(bad));
+    assert_eq!(rig.agent.stats().out_of_step, 1);
+    assert_eq!(rig.fetch(good, &[uptime, Pmid::from_bits(9)])[0].0, 1);
+}
+
+#[test]
+fn connections_one_after_the_other_are_all_served() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    for round in 0..200 {
+        let page = rig.page(if round % 2 == 0 { OPEN } else { "text/plain" });
+        assert_eq!(page.status, 200);
+    }
+    assert_eq!((rig.agent.stats().refused, rig.agent.stats().requests), (0, 200));
+    let _ = HTTP;
+}
+
+#[test]
+fn the_agent_rests_when_there_is_nothing_to_do() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    rig.client();
+    rig.page(OPEN);
+    rig.pass(30_000);
+    assert!(rig.most_polls < 40, "{}", rig.most_polls);
 }

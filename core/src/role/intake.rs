@@ -57,47 +57,32 @@ impl<'a> Request<'a> {
 #[derive(Debug)]
 pub(super) struct Intake<M> {
     memory: M,
-    head: [u8; Header::LEN],
-    /// Bytes of the request that came.
-    came: usize,
-    /// Bytes of its body that are kept as they were sent.
-    kept: usize,
-    roll: Roll,
+    arrival: Arrival,
 }
 
 impl<M> Intake<M> {
     pub(super) const fn new(memory: M) -> Self {
-        Self { memory, head: [0; Header::LEN], came: 0, kept: 0, roll: Roll::NEW }
+        Self { memory, arrival: Arrival::NEW }
     }
 
     /// Whether nothing of a request was taken in.
     pub(super) const fn is_empty(&self) -> bool {
-        self.came == 0
+        self.arrival.came == 0
     }
 
     /// The request was answered: the next one may come.
     pub(super) const fn clear(&mut self) {
-        (self.came, self.kept, self.roll) = (0, 0, Roll::NEW);
+        self.arrival = Arrival::NEW;
     }
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Intake<M> {
-    /// Whether requests are read where they lie.
-    fn is_unused(&self) -> bool {
-        self.memory.as_ref().is_empty()
-    }
-
     /// The header of the request that the stream is at, `None` while it arrives; and how many bytes were taken in.
     pub(super) fn head(&mut self, input: &[u8]) -> Result<(Option<Header>, usize), pdu::Error> {
-        if self.is_unused() {
+        if self.memory.as_ref().is_empty() {
             return Ok((Header::parse(input)?, 0));
         }
-        let mut w = Writer::new(self.head.get_mut(self.came..).unwrap_or_default());
-        w.bytes(input);
-        let taken = w.written();
-        self.came = self.came.saturating_add(taken);
-        let head = self.head.get(..self.came).unwrap_or(&self.head);
-        Ok((Header::parse(head)?, taken))
+        self.arrival.head(input)
     }
 
     /// Takes in what came behind the header, and says how many bytes.
@@ -110,9 +95,54 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Intake<M> {
         header: Header,
         input: &[u8],
     ) -> usize {
-        if self.is_unused() {
+        if self.memory.as_ref().is_empty() {
             return 0;
         }
+        self.arrival.body(self.memory.as_mut(), cx, answerer, header, input)
+    }
+
+    /// The request, once it is whole; and how many bytes of input are to be consumed with its answer's last byte.
+    pub(super) fn request<'a>(&'a self, header: Header, input: &'a [u8]) -> Option<(Request<'a>, usize)> {
+        if self.memory.as_ref().is_empty() {
+            let len = size(header.len);
+            let body = Body::Sent(input.get(Header::LEN..len)?);
+            return Some((Request { kind: header.kind, body }, len));
+        }
+        self.arrival.request(self.memory.as_ref(), header).map(|request| (request, 0))
+    }
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+struct Arrival {
+    head: [u8; Header::LEN],
+    /// Bytes of the request that came.
+    came: usize,
+    /// Bytes of its body that are kept as they were sent.
+    kept: usize,
+    roll: Roll,
+}
+
+impl Arrival {
+    const NEW: Self = Self { head: [0; Header::LEN], came: 0, kept: 0, roll: Roll::NEW };
+
+    fn head(&mut self, input: &[u8]) -> Result<(Option<Header>, usize), pdu::Error> {
+        let mut w = Writer::new(self.head.get_mut(self.came..).unwrap_or_default());
+        w.bytes(input);
+        let taken = w.written();
+        self.came = self.came.saturating_add(taken);
+        let head = self.head.get(..self.came).unwrap_or(&self.head);
+        Ok((Header::parse(head)?, taken))
+    }
+
+    fn body<S: Storage>(
+        &mut self,
+        memory: &mut [u8],
+        cx: &mut Context<'_, S>,
+        answerer: &mut Answerer,
+        header: Header,
+        input: &[u8],
+    ) -> usize {
         let left = size(header.len).saturating_sub(self.came);
         let piece = input.get(..left).unwrap_or(input);
         if header.kind == Kind::PMNS_NAMES {
@@ -120,9 +150,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Intake<M> {
             if !answerer.is_ready(cx, request) {
                 return 0;
             }
-            self.roll.take(&answerer.scope(cx), self.memory.as_mut(), piece, left);
+            self.roll.take(&answerer.scope(cx), memory, piece, left);
         } else {
-            let mut w = Writer::new(self.memory.as_mut().get_mut(self.kept..).unwrap_or_default());
+            let mut w = Writer::new(memory.get_mut(self.kept..).unwrap_or_default());
             w.bytes(piece);
             self.kept = self.kept.saturating_add(w.written());
         }
@@ -130,20 +160,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Intake<M> {
         piece.len()
     }
 
-    /// The request, once it is whole; and how many bytes of input are to be consumed with its answer's last byte.
-    pub(super) fn request<'a>(&'a self, header: Header, input: &'a [u8]) -> Option<(Request<'a>, usize)> {
+    fn request<'a>(&self, memory: &'a [u8], header: Header) -> Option<Request<'a>> {
         let (kind, len) = (header.kind, size(header.len));
-        if self.is_unused() {
-            let body = input.get(Header::LEN..len)?;
-            return Some((Request { kind, body: Body::Sent(body) }, len));
+        if self.came < len {
+            return None;
         }
-        let memory = self.memory.as_ref();
         let kept = memory.get(..self.kept).unwrap_or_default();
         let body = match kind {
             Kind::PMNS_NAMES => Body::Found(self.roll.found(memory)),
             _ if self.kept.saturating_add(Header::LEN) < len => Body::Cut(kept),
             _ => Body::Sent(kept),
         };
-        (self.came >= len).then_some((Request { kind, body }, 0))
+        Some(Request { kind, body })
     }
 }

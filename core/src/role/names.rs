@@ -213,7 +213,7 @@ impl Roll {
     pub(super) fn found<'a>(&self, memory: &'a [u8]) -> Result<Listed<'a>, Status> {
         let why = self.refused.or(self.missed);
         let ids = memory.get(..self.start()).unwrap_or_default();
-        why.map_or(Ok(Listed::Ids(Pmids::new(ids))), Err)
+        why.map_or_else(|| Ok(Listed::Ids(Pmids::new(ids))), Err)
     }
 
     /// Takes in a piece of the body, of which `left` bytes were not taken in before, the piece among them.

@@ -5,7 +5,7 @@ mod labelled;
 use pmbridge_core::{
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, result::Results},
-    role::Role,
+    role::{Role, collector::Collector},
     store::{Declaration, Full, Instance, Instances, MetricId, Published, SourceId, Storage, Store, Stored},
     time::Instant,
 };
@@ -199,6 +199,11 @@ fn stores<S: Storage>(store: &mut Store<S>, request: &[u8], window: usize) -> St
     assert_eq!(refusal(pdus(&pmcd)[1]), client);
     while store.stored().is_some() {}
     assert_eq!(told, usize::from(client == Status::OK));
+    // Taken in piece by piece, it is stored once, too.
+    let mut role = Collector::<64, 1, _>::with_memory(PATIENCE, [0; 256]);
+    let taken = talk(&mut role, store, &hello, (7, window), &mut |_| false);
+    assert_eq!(refusal(pdus(&taken)[1]), client);
+    assert_eq!(core::iter::from_fn(|| store.stored()).count(), told);
     client
 }
 

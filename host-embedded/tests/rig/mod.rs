@@ -1,7 +1,11 @@
 //! An agent and a peer on one wire, in one process, with a clock that the test turns.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+pub mod http;
+pub mod pcp;
+
+use core::cell::RefCell;
+use std::{collections::VecDeque, rc::Rc};
 
 use pmbridge_core::time::{Instant, Timestamp};
 use pmbridge_embedded::{Address, Agent, Neighbour, Next, Settings, memory, metrics::Entry};
@@ -134,6 +138,10 @@ pub struct Rig {
     pub millis: u64,
     /// The most calls that the agent wanted in one go.
     pub most_polls: usize,
+    /// The peer's frames get lost on their way, or those to it.
+    pub is_mute: bool,
+    pub is_deaf: bool,
+    pub servers: Vec<http::Server>,
 }
 
 pub const SETTINGS: Settings = Settings {
@@ -155,7 +163,16 @@ impl Rig {
         let (mut end, other) = wire();
         let memory = Box::leak(Box::new(memory::Standard::new()));
         let agent = Agent::new(memory, &mut end, table, settings, Instant::START).unwrap();
-        Self { agent, end, peer: Peer::new(other), millis: 0, most_polls: 0 }
+        Self {
+            agent,
+            end,
+            peer: Peer::new(other),
+            millis: 0,
+            most_polls: 0,
+            is_mute: false,
+            is_deaf: false,
+            servers: vec![],
+        }
     }
 
     pub fn now(&self) -> Instant {
@@ -175,7 +192,16 @@ impl Rig {
                 break;
             }
         }
+        if self.is_deaf {
+            self.peer.end.inbox.borrow_mut().clear();
+        }
+        let mut servers = core::mem::take(&mut self.servers);
+        servers.iter_mut().for_each(|server| server.serve(self));
+        self.servers = servers;
         self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
+        if self.is_mute {
+            self.end.inbox.borrow_mut().clear();
+        }
         let is_quiet = self.end.inbox.borrow().is_empty();
         let step = match next {
             Next::At(by) if is_quiet => by.saturating_since(self.now()).millis().clamp(1, 20),
@@ -183,6 +209,12 @@ impl Rig {
             _ => 1,
         };
         self.millis += step;
+    }
+
+    /// Somebody at the peer has a page.
+    pub fn serve(&mut self, port: u16, page: &str) {
+        let server = http::Server::new(self, port, page);
+        self.servers.push(server);
     }
 
     /// Goes on for so long.

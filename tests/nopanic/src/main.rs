@@ -270,6 +270,11 @@ fn every_role(input: &[u8], output: &mut [u8]) {
     let mut agent =
         Agent::<256>::new(Settings { pid: black_box(1), announces_ready: black_box(true), patience });
     let mut collector = Collector::<256, 2>::new(patience);
+    let mut small = Collector::<256, 2, _>::with_memory(patience, [0_u8; 512]);
+    let mut serial = Agent::<256, _>::with_memory(
+        Settings { pid: black_box(1), announces_ready: black_box(true), patience },
+        [0_u8; 128],
+    );
     let mut scraper = Scraper::new(input, Document::new(source, [0_u8; 160], Plain), black_box(1000));
     let mut document = Document::new(source, [0_u8; 160], Plain);
     while black_box(true) {
@@ -280,6 +285,8 @@ fn every_role(input: &[u8], output: &mut [u8]) {
         let mut cx = Context { store: &mut store, now: black_box(now), wall };
         let _ = black_box(agent.step(&mut cx, black_box(input), black_box(output)));
         let _ = black_box(collector.step(&mut cx, black_box(input), black_box(output)));
+        let _ = black_box(small.step(&mut cx, black_box(input), black_box(output)));
+        let _ = black_box(serial.step(&mut cx, black_box(input), black_box(output)));
         let _ = black_box(scraper.step(&mut cx, black_box(input), black_box(output)));
         let _ = black_box(scraper.end(&mut cx));
         black_box((Role::<Memory>::deadline(&agent), Role::<Memory>::is_busy(&collector)));
