@@ -1,4 +1,5 @@
 //! Which public types a chip's log can have: all but those that are memory or machines, which nobody logs.
+#![expect(clippy::unwrap_used, reason = "a test may panic, and does so where a law is broken")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 
