@@ -1,7 +1,7 @@
 //! PROFILE: which instances the fetches after it want.
 //!
 //! A profile holds until the next one of the same context. [`Stored`] keeps a copy of one in
-//! fixed memory.
+//! fixed memory, without the entries that say what holds anyway: some clients name each domain.
 
 use super::{Error, Header, Kind, count};
 use crate::pcp::InDom;
@@ -148,7 +148,7 @@ impl Entry {
     }
 }
 
-/// A copy of the last profile, of at most `N` bytes.
+/// A copy of the last profile, of at most `N` bytes: what says nothing needs room only while it is looked at.
 #[derive(Debug, Clone)]
 pub struct Stored<const N: usize> {
     bytes: [u8; N],
@@ -170,13 +170,11 @@ impl<const N: usize> Stored<N> {
     /// [lost](Self::lose).
     pub fn set(&mut self, body: &[u8]) -> Result<(), Error> {
         Profile::parse(body)?;
-        self.is_lost = body.len() > N;
-        if self.is_lost {
-            return Err(Error::TooLong);
-        }
-        Writer::new(&mut self.bytes).bytes(body);
-        self.len = body.len();
-        Ok(())
+        let mut kept = Kept::profile();
+        kept.take(&mut self.bytes, body);
+        self.is_lost = kept.is_cut;
+        self.len = kept.len;
+        if self.is_lost { Err(Error::TooLong) } else { Ok(()) }
     }
 
     /// Forgets the last profile, for one came that cannot be kept: which instances are wanted is not known.
@@ -194,6 +192,64 @@ impl<const N: usize> Stored<N> {
 impl<const N: usize> Default for Stored<N> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A body that is put into memory as it comes, a profile without the entries that say what holds without them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// Bytes in memory.
+    pub(crate) len: usize,
+    /// Whether some found no room there.
+    pub(crate) is_cut: bool,
+    /// How many entries are to come; `None` before the count.
+    entries: Option<u32>,
+}
+
+impl Kept {
+    /// Before the first byte of a profile.
+    pub(crate) const fn profile() -> Self {
+        Self { len: 0, is_cut: false, entries: None }
+    }
+
+    /// Before the first byte of anything else.
+    pub(crate) const fn other() -> Self {
+        Self { len: 0, is_cut: false, entries: Some(0) }
+    }
+
+    /// Puts the next bytes behind those in memory.
+    pub(crate) fn take(&mut self, memory: &mut [u8], bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // What is before the entries is as long as each of them.
+            let whole = ENTRY_LEN.saturating_sub(self.len & (ENTRY_LEN - 1));
+            let is_listing = self.entries == Some(0) || self.is_cut;
+            let taken = if is_listing { rest.len() } else { whole.min(rest.len()) };
+            let (head, behind) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
+            let mut w = Writer::new(memory.get_mut(self.len..).unwrap_or_default());
+            w.bytes(head);
+            self.is_cut |= !w.is_whole();
+            self.len = self.len.saturating_add(w.written());
+            if !is_listing && !self.is_cut && taken == whole {
+                self.condense(memory);
+            }
+            rest = behind;
+        }
+    }
+
+    /// Looks at what came last: the count of entries, or one of them.
+    fn condense(&mut self, memory: &mut [u8]) {
+        let word = |at: usize| memory.get(at..).and_then(|bytes| Reader::new(bytes).word().ok()).unwrap_or(0);
+        let (state, count) = (word(4), word(8));
+        let Some(entries) = self.entries else {
+            return self.entries = Some(u32::try_from(count.cast_signed()).unwrap_or(0));
+        };
+        self.entries = Some(entries.saturating_sub(1));
+        let entry = self.len.saturating_sub(ENTRY_LEN);
+        if word(entry.saturating_add(4)) == state && word(entry.saturating_add(8)) == 0 {
+            self.len = entry;
+            Writer::new(memory.get_mut(8..).unwrap_or_default()).word(count.saturating_sub(1));
+        }
     }
 }
 
@@ -252,6 +308,25 @@ mod tests {
         assert_eq!(stored.profile(), Profile::parse(&body()).ok());
         stored.set(&[0; 16]).unwrap();
         assert_eq!(stored.profile(), Some(Profile::ALL));
+    }
+
+    #[test]
+    fn entries_that_say_what_holds_anyway_take_no_room() {
+        // Of A and C the same is wanted as of all others, of B the other instances than 7, or just that.
+        for (state, other) in [(0, 1), (1, 0)] {
+            let words: [[u32; 4]; 4] =
+                [[9, state, 3, 0], [1, state, 0, 0], [2, other, 1, 0], [3, state, 0, 0]];
+            let body: Vec<u8> = words.iter().flatten().chain(&[7]).flat_map(|w| w.to_be_bytes()).collect();
+            let mut stored = Stored::<48>::new();
+            stored.set(&body).unwrap();
+            let (kept, sent) = (stored.profile().unwrap(), Profile::parse(&body).unwrap());
+            assert_eq!((kept.context, kept.state, kept.entries.len()), (9, sent.state, 1));
+            for (indom, inst) in [(A, 7), (B, 7), (B, 8), (C, 7), (InDom::NULL, -1)] {
+                assert_eq!(kept.includes(indom, inst), sent.includes(indom, inst), "{indom} {inst}");
+                assert_eq!(kept.restricts(indom), sent.restricts(indom), "{indom}");
+            }
+            assert_eq!(Stored::<47>::new().set(&body), Err(Error::TooLong));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     pcp::Status,
-    pdu::{self, Header, Kind, pmns::Names},
+    pdu::{self, Header, Kind, pmns::Names, profile::Kept},
     store::Storage,
     wire::{Writer, size},
 };
@@ -118,13 +118,13 @@ struct Arrival {
     head: [u8; Header::LEN],
     /// Bytes of the request that came.
     came: usize,
-    /// Bytes of its body that are kept as they were sent.
-    kept: usize,
+    /// What is kept of its body.
+    kept: Kept,
     roll: Roll,
 }
 
 impl Arrival {
-    const NEW: Self = Self { head: [0; Header::LEN], came: 0, kept: 0, roll: Roll::NEW };
+    const NEW: Self = Self { head: [0; Header::LEN], came: 0, kept: Kept::other(), roll: Roll::NEW };
 
     fn head(&mut self, input: &[u8]) -> Result<(Option<Header>, usize), pdu::Error> {
         let mut w = Writer::new(self.head.get_mut(self.came..).unwrap_or_default());
@@ -152,9 +152,10 @@ impl Arrival {
             }
             self.roll.take(&answerer.scope(cx), memory, piece, left);
         } else {
-            let mut w = Writer::new(memory.get_mut(self.kept..).unwrap_or_default());
-            w.bytes(piece);
-            self.kept = self.kept.saturating_add(w.written());
+            if header.kind == Kind::PROFILE && self.came == Header::LEN {
+                self.kept = Kept::profile();
+            }
+            self.kept.take(memory, piece);
         }
         self.came = self.came.saturating_add(piece.len());
         piece.len()
@@ -165,10 +166,10 @@ impl Arrival {
         if self.came < len {
             return None;
         }
-        let kept = memory.get(..self.kept).unwrap_or_default();
+        let kept = memory.get(..self.kept.len).unwrap_or_default();
         let body = match kind {
             Kind::PMNS_NAMES => Body::Found(self.roll.found(memory)),
-            _ if self.kept.saturating_add(Header::LEN) < len => Body::Cut(kept),
+            _ if self.kept.is_cut => Body::Cut(kept),
             _ => Body::Sent(kept),
         };
         Some(Request { kind, body })

@@ -293,6 +293,31 @@ fn a_profile_too_long_to_keep_costs_the_fetches_that_need_it() {
 }
 
 #[test]
+fn domains_that_a_profile_names_for_nothing_need_no_memory() {
+    // What pmrep sends: each domain, with all of its instances.
+    let entries: Vec<u32> = (0..100).flat_map(|item| [indom(item).to_bits(), 0, 0, 0]).collect();
+    let mut profile = words(&[&[28 + 1600, Kind::PROFILE.0, 0, 0, 0, 100, 0], &entries[..]].concat());
+    let fetch = fetch_of(Kind::FETCH, &[pmid(1, 0)]);
+    for one in [None, Some(1)] {
+        if let Some(inst) = one {
+            // The first domain, but for one instance.
+            profile[..4].copy_from_slice(&(28_u32 + 1600 + 4).to_be_bytes());
+            profile[28 + 11] = 1;
+            profile.extend(words(&[inst]));
+        }
+        let session = [creds_pdu(), profile.clone(), fetch.clone()].concat();
+        for window in [1, 64, 4096] {
+            let mut role = Collector::<48, 1, _>::with_memory(PATIENCE, [0; 64]);
+            let (mut store, [cpu, other]) = scraped();
+            let mut docs = serve([(cpu, CPU), (other, OTHER)], 100);
+            let (out, _) = squeeze(&mut role, &mut store, &session, (window, 100), &mut docs);
+            let insts: Vec<_> = values(pdus(&out)[1])[0].1.as_ref().unwrap().iter().map(|v| v.0).collect();
+            assert_eq!(insts, if one.is_some() { vec![0, 2] } else { vec![0, 1, 2] });
+        }
+    }
+}
+
+#[test]
 fn names_are_looked_up_when_it_is_time_to_answer_and_hold_up_nobody() {
     let request = names_of(&["openmetrics.cpu.temp", "openmetrics.cpu.late"]);
     let (mut store, [cpu, other]) = store(Growing::default());
