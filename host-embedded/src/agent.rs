@@ -67,6 +67,8 @@ pub(crate) struct Inner<'m> {
     own: Option<Own>,
     /// Since when somebody waits for what the device has, while an answer is half out.
     owing: Option<Instant>,
+    /// A role beside is in the middle of an answer.
+    is_busy_beside: bool,
     stats: Stats,
 }
 
@@ -106,10 +108,10 @@ impl<'m> Agent<'m> {
         for (rules, neighbour) in rules.iter_mut().zip(settings.neighbours) {
             rules.make(Globs::new(neighbour.include, neighbour.exclude));
         }
+        while sockets.push(SocketStorage::EMPTY).is_ok() {}
         let mut door = Door::new(EthernetAddress(settings.mac));
         let iface = address::interface(settings, &mut Gate { device, door: &mut door }, now)?;
-        let parts =
-            (Slices(store.parts()), empty(sockets).ok_or(NOT_MADE)?, Puller::new(line, settings.seed));
+        let parts = (Slices(store.parts()), &mut sockets[..], Puller::new(line, settings.seed));
         let lent = Lent { clients, pages, lanes, rules, window, table, neighbours: settings.neighbours };
         let inner = build(inner, (iface, door), parts, lent, settings.seed).ok_or(NOT_MADE)?;
         inner.open(client_buffers, page_buffers, puller_buffers);
@@ -129,6 +131,19 @@ impl<'m> Agent<'m> {
         more |= inner.step(now, wall);
         more |= inner.send(device, now);
         if more { Next::Now } else { inner.next(now) }
+    }
+
+    /// Lets another role, over a line of its own, use what the agent knows: a serial one. `role` says whether an answer
+    /// of it is half out now, for then nothing is scraped or published until it says otherwise.
+    ///
+    /// To be called beside [`poll`](Self::poll), which does what such a role waits for.
+    pub fn beside(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        role: impl FnOnce(&mut Context<'_, Slices<'m>>) -> bool,
+    ) {
+        self.inner.is_busy_beside = role(&mut Context { store: &mut self.inner.store, now, wall });
     }
 
     /// What it has done.
@@ -305,7 +320,9 @@ impl<'m> Inner<'m> {
 
     /// Whether an answer is half out, so that nothing may change what it has promised.
     fn is_busy(&self) -> bool {
-        self.clients.iter().any(Client::is_busy) || self.pages.iter().any(Reader::is_busy)
+        self.is_busy_beside
+            || self.clients.iter().any(Client::is_busy)
+            || self.pages.iter().any(Reader::is_busy)
     }
 
     /// When to go on though no frame comes.
@@ -419,16 +436,7 @@ struct Lent<'m> {
     neighbours: &'static [Neighbour],
 }
 
-/// Room for sockets. What it takes of the stack is free again behind this, as what [`build`] takes.
-#[inline(never)]
-fn empty<'m, const SOCKETS: usize>(
-    sockets: &'m mut Later<[SocketStorage<'m>; SOCKETS]>,
-) -> Option<&'m mut [SocketStorage<'m>]> {
-    sockets.make([const { SocketStorage::EMPTY }; SOCKETS]);
-    sockets.as_mut().map(|sockets| &mut sockets[..])
-}
-
-/// Builds what lies in the memory.
+/// Builds what lies in the memory. What it takes of the stack is free again behind this.
 #[inline(never)]
 fn build<'m>(
     inner: &'m mut Later<Inner<'m>>,
@@ -455,6 +463,7 @@ fn build<'m>(
         device: None,
         own: None,
         owing: None,
+        is_busy_beside: false,
         stats: Stats::default(),
     });
     inner.as_mut()

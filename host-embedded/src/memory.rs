@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use heapless::Vec;
 use pmbridge_core::{
     role::collector::Collector,
     store::{Fixed, Lent, Parts, Storage},
@@ -58,7 +59,7 @@ pub struct Memory<
     const TEXT: usize,
 > {
     pub(crate) inner: Later<Inner<'m>>,
-    pub(crate) sockets: Later<[SocketStorage<'m>; SOCKETS]>,
+    pub(crate) sockets: Vec<SocketStorage<'m>, SOCKETS>,
     pub(crate) clients: [Client; CLIENTS],
     pub(crate) client_buffers: [Buffers<RX, TX>; CLIENTS],
     pub(crate) pages: [Reader; PAGES],
@@ -103,7 +104,7 @@ impl<
         const { assert!((METRICS + SERIES) * 8 <= INDEX * 3, "two entries for each metric and series, 3/4 full") };
         Self {
             inner: Later::Not,
-            sockets: Later::Not,
+            sockets: Vec::new(),
             clients: [const { Client::NONE }; CLIENTS],
             client_buffers: [const { Buffers::EMPTY }; CLIENTS],
             pages: [const { Reader::NONE }; PAGES],

@@ -315,3 +315,48 @@ fn the_agent_rests_when_there_is_nothing_to_do() {
     rig.pass(30_000);
     assert!(rig.most_polls < 40, "{}", rig.most_polls);
 }
+
+#[test]
+fn an_address_comes_by_dhcp_stays_while_it_is_lent_and_goes_with_the_lender() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let settings = Settings { address: pmbridge_embedded::Address::Dhcp, ..with_neighbours(&NEIGHBOURS) };
+    let mut rig = Rig::new(TABLE, &settings);
+    rig.pass(3000);
+    assert_eq!(rig.agent.address(), None);
+    rig.dhcp = Some(rig::dhcp::Server::new(&mut rig.peer, 120));
+    rig.serve(9101, "temp 36.6\n");
+    assert!(rig.until(30_000, |rig| rig.agent.address().is_some()));
+    assert_eq!(rig.agent.address(), Some(rig::AGENT.into()));
+    let client = rig.client();
+    let temperature = rig.pmid(client, "openmetrics.n.temp");
+    assert_eq!(rig.fetch(client, &[temperature]), [(1, Some(36.6f64.to_bits()))]);
+    rig.pass(300_000);
+    assert_eq!(
+        rig.fetch(client, &[temperature]),
+        [(1, Some(36.6f64.to_bits()))],
+        "lent anew, without a seam"
+    );
+    let lender = rig.dhcp.take();
+    rig.pass(300_000);
+    assert_eq!(rig.agent.address(), None);
+    assert_eq!(rig.agent.stats().clients, 0);
+    rig.dhcp = lender;
+    rig.pass(30_000);
+    let client = rig.client();
+    assert_eq!(rig.fetch(client, &[temperature]), [(1, Some(36.6f64.to_bits()))]);
+}
+
+#[test]
+fn what_is_none_is_no_setting() {
+    use pmbridge_embedded::{Address, Agent, Error, memory};
+    let at = |address, prefix| Address::Static { address, prefix, gateway: None };
+    for (settings, want) in [
+        (Settings { mac: [1, 0, 0, 0, 0, 1], ..SETTINGS }, Error::Mac),
+        (Settings { address: at([224, 0, 0, 1], 8), ..SETTINGS }, Error::Address),
+        (Settings { address: at([10, 0, 0, 1], 33), ..SETTINGS }, Error::Address),
+    ] {
+        let memory = Box::leak(Box::new(memory::Standard::new()));
+        let made = Agent::new(memory, &mut rig::wire().0, TABLE, &settings, rig::at(0));
+        assert_eq!(made.err(), Some(want));
+    }
+}

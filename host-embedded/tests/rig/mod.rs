@@ -1,6 +1,7 @@
 //! An agent and a peer on one wire, in one process, with a clock that the test turns.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod dhcp;
 pub mod http;
 pub mod pcp;
 
@@ -130,6 +131,11 @@ impl Peer {
     }
 }
 
+/// So many milliseconds after the start.
+pub const fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
 /// Everybody.
 pub struct Rig {
     pub agent: Agent<'static>,
@@ -142,6 +148,7 @@ pub struct Rig {
     pub is_mute: bool,
     pub is_deaf: bool,
     pub servers: Vec<http::Server>,
+    pub dhcp: Option<dhcp::Server>,
 }
 
 pub const SETTINGS: Settings = Settings {
@@ -172,6 +179,7 @@ impl Rig {
             is_mute: false,
             is_deaf: false,
             servers: vec![],
+            dhcp: None,
         }
     }
 
@@ -198,6 +206,9 @@ impl Rig {
         let mut servers = core::mem::take(&mut self.servers);
         servers.iter_mut().for_each(|server| server.serve(self));
         self.servers = servers;
+        if let Some(dhcp) = &self.dhcp {
+            dhcp.serve(&mut self.peer);
+        }
         self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
         if self.is_mute {
             self.end.inbox.borrow_mut().clear();
