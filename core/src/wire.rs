@@ -195,7 +195,10 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn words<const N: usize>(&mut self, words: [u32; N]) {
         let len = const { 4 * N };
-        if self.skip == 0
+        // One way for all is enough for a chip, whose flash is worth more than its time.
+        if usize::BITS < u64::BITS {
+            self.words_in_part(&words);
+        } else if self.skip == 0
             && len <= self.room.len()
             && let Some((head, room)) = mem::take(&mut self.room).split_at_mut_checked(len)
         {

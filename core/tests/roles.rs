@@ -21,7 +21,7 @@ mod stream;
 
 use growing::Growing;
 use pmbridge_core::{
-    mapping::Plain,
+    mapping::{Fate, PcpLine, Plain, Rules},
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, desc, error, pmns, result::Results, text},
     role::{Role, agent::Settings, document::Document, scraper::Scraper},
@@ -433,6 +433,51 @@ fn a_reordered_label_set_is_the_same_instance_and_the_last_value_wins() {
     }
     let (_, body) = (store.view().names(), ask(&mut store, &instances_request(indom(0), -1, b"")));
     assert_eq!(instances(pdus(&body)[0]), [(0, "0 a:1 b:2".to_owned())]);
+}
+
+/// Rules that want no PCP lines.
+struct Deaf;
+
+impl Rules for Deaf {
+    fn takes(&self, _: &str) -> bool {
+        true
+    }
+
+    fn label(&self, _: &str) -> Fate {
+        Fate::Keep
+    }
+
+    fn describe<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        None
+    }
+
+    fn remark<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        None
+    }
+}
+
+#[test]
+fn rules_may_want_no_pcp_lines() {
+    let (mut store, [cpu, _]) = store(Small::new());
+    store.begin(cpu);
+    let mut document = Document::new(cpu, [0u8; 512], &Deaf);
+    document.feed(&mut store, CPU.as_bytes(), &mut |refused| assert_eq!(refused.line, 13));
+    document.finish(&mut store, &mut |_| {});
+    store.commit(cpu, true, Instant::START);
+    let view = store.view();
+    assert!(view.named(b"openmetrics.cpu.app_size").is_some());
+    assert!(view.named(b"openmetrics.cpu.app.size").is_none());
+}
+
+#[test]
+fn where_nothing_is_remembered_series_come_and_go_for_ever() {
+    let (mut store, [cpu, _]) = store(Fixed::<2, 4, 6, 0, 128, 1024>::new());
+    for round in 0..50 {
+        let text = format!("m{{a=\"{round}\"}} 1\nm{{a=\"stays\"}} 2\n");
+        let (refused, samples) = scrape(&mut store, cpu, Some(&text), 7);
+        assert_eq!((refused, samples), (vec![], 2), "{round}");
+    }
+    assert!(store.view().series() <= 4);
 }
 
 #[test]

@@ -37,8 +37,9 @@ impl Format {
     /// exporters have it.
     pub fn negotiate(accept: Option<&str>) -> Self {
         let mut best = (0.0, Self::Text004);
-        for range in split(accept.unwrap_or_default(), b',') {
-            if let Some((weight, format)) = Self::range(range)
+        let mut rest = accept.unwrap_or_default().as_bytes();
+        while !rest.is_empty() {
+            if let Some((weight, format)) = Self::range(take(&mut rest, b','))
                 && weight > best.0
             {
                 best = (weight, format);
@@ -48,36 +49,34 @@ impl Format {
     }
 
     /// What a media range asks for, and its weight.
-    fn range(range: &str) -> Option<(f64, Self)> {
-        let mut parts = split(range, b';');
-        let media = parts.next()?;
+    fn range(range: &[u8]) -> Option<(f64, Self)> {
+        let mut rest = range;
+        let media = take(&mut rest, b';');
         let (mut weight, mut version, mut is_utf8) = (1.0, None, false);
-        for part in parts {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let (name, value) = (name.trim_ascii(), value.trim_ascii().trim_matches('"'));
-            if name.eq_ignore_ascii_case("q") {
-                weight = number::parse(value.as_bytes()).filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
-            } else if name.eq_ignore_ascii_case("version") {
+        while !rest.is_empty() {
+            let mut value = take(&mut rest, b';');
+            let name = take(&mut value, b'=');
+            let value = unquoted(value);
+            if name.eq_ignore_ascii_case(b"q") {
+                weight = number::parse(value).filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
+            } else if name.eq_ignore_ascii_case(b"version") {
                 version = Some(value);
-            } else if name.eq_ignore_ascii_case("escaping") {
-                is_utf8 = value.eq_ignore_ascii_case("allow-utf-8");
+            } else if name.eq_ignore_ascii_case(b"escaping") {
+                is_utf8 = value.eq_ignore_ascii_case(b"allow-utf-8");
             }
         }
-        let is = |name: &str| media.eq_ignore_ascii_case(name);
+        let is = |name: &str| media.eq_ignore_ascii_case(name.as_bytes());
+        // A version that is not known is none that can be written.
+        let said = |known: &str| version.is_none_or(|version| version == known.as_bytes());
         let format = if is("application/openmetrics-text") {
-            matches!(version, None | Some("1.0.0" | "0.0.1")).then_some(Self::OpenMetrics)?
+            (said("1.0.0") || said("0.0.1")).then_some(Self::OpenMetrics)?
         } else if is("text/plain") {
-            match version {
-                None | Some("0.0.4") => Self::Text004,
-                // Names in quotes are for those alone who say that they read them.
-                Some("1.0.0") => {
-                    if is_utf8 {
-                        Self::Text100
-                    } else {
-                        Self::Text004
-                    }
-                }
-                Some(_) => return None,
+            // Names in quotes are for those alone who say that they read them.
+            let is_new = !said("0.0.4") && said("1.0.0");
+            if is_new && is_utf8 {
+                Self::Text100
+            } else {
+                (is_new || said("0.0.4")).then_some(Self::Text004)?
             }
         } else if is("*/*") || is("text/*") {
             Self::Text004
@@ -90,14 +89,25 @@ impl Format {
     }
 }
 
-/// The parts between separators that are in no quotes, without blanks around them.
-fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
+/// Takes what is in front of a separator that is in no quotes, without blanks around it, or all of it.
+fn take<'a>(text: &mut &'a [u8], at: u8) -> &'a [u8] {
     let mut is_quoted = false;
-    let separates = move |c: char| {
-        is_quoted ^= c == '"';
-        !is_quoted && c == char::from(at)
-    };
-    text.split(separates).map(str::trim_ascii)
+    let end = text.iter().position(|byte| {
+        is_quoted ^= *byte == b'"';
+        !is_quoted && *byte == at
+    });
+    let (part, rest) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or_default();
+    *text = rest.get(1..).unwrap_or_default();
+    part.trim_ascii()
+}
+
+/// A value without blanks and quotes around it.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let mut value = value.trim_ascii();
+    while let [b'"', rest @ ..] | [rest @ .., b'"'] = value {
+        value = rest;
+    }
+    value
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use memchr::memchr2;
 use nom::{
     Err, IResult, Parser as _,
-    bytes::complete::{tag, take_while},
     combinator::opt,
     error::ParseError,
     sequence::{delimited, pair, preceded, terminated},
@@ -226,7 +225,7 @@ fn timestamp(input: &[u8]) -> Parsed<'_, Option<&[u8]>> {
 
 /// `# {labels} value [timestamp]`, to the end of the line.
 fn exemplar(input: &[u8]) -> Parsed<'_, FoundExemplar<'_>> {
-    let (input, _) = tag(&b"#"[..]).parse(input)?;
+    let Some((b'#', input)) = input.split_first() else { return Err(Err::Error(ErrorKind::Junk)) };
     let broken = |_| Err::Failure(ErrorKind::Exemplar);
     let (input, blank) = blanks(input)?;
     if blank.is_empty() {
@@ -370,7 +369,7 @@ fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
 /// Whatever is not blank.
 #[inline]
 fn word(input: &[u8]) -> Parsed<'_, &[u8]> {
-    take_while(|b| !is_blank(b)).parse(input)
+    take_while(input, |b| !is_blank(b))
 }
 
 /// A word, or an error where there is none.
@@ -385,13 +384,23 @@ fn word_or<'a>(kind: ErrorKind) -> impl FnMut(&'a [u8]) -> Parsed<'a, &'a [u8]> 
 /// Blanks, if any.
 #[inline]
 fn blanks(input: &[u8]) -> Parsed<'_, &[u8]> {
-    take_while(is_blank).parse(input)
+    take_while(input, is_blank)
 }
 
 /// Bytes that names of `class` can have, if any.
 #[inline]
 fn span(class: u8, input: &[u8]) -> Parsed<'_, &[u8]> {
-    take_while(|b| CLASSES.get(usize::from(b)).is_some_and(|classes| classes & class != 0)).parse(input)
+    take_while(input, |b| CLASSES.get(usize::from(b)).is_some_and(|classes| classes & class != 0))
+}
+
+/// The bytes in front of the first that is not so.
+///
+/// nom's own slices, and where it is not inlined the linker finds a panic in it.
+#[inline]
+fn take_while(input: &[u8], is: impl Fn(u8) -> bool) -> Parsed<'_, &[u8]> {
+    let end = input.iter().position(|&byte| !is(byte)).unwrap_or(input.len());
+    let (taken, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
+    Ok((rest, taken))
 }
 
 /// The bytes of `all` before `rest`, which ends it.

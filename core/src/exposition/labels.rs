@@ -112,7 +112,7 @@ impl Ord for Name<'_> {
         if self.is_plain() && other.is_plain() {
             return self.0.cmp(other.0);
         }
-        self.pieces().flat_map(str::bytes).cmp(other.pieces().flat_map(str::bytes))
+        self.pieces().order(other.pieces())
     }
 }
 
@@ -132,7 +132,12 @@ impl Eq for Name<'_> {}
 
 impl PartialEq<str> for Name<'_> {
     fn eq(&self, other: &str) -> bool {
-        if self.is_plain() { self.0 == other } else { self.pieces().flat_map(str::bytes).eq(other.bytes()) }
+        if self.is_plain() {
+            return self.0 == other;
+        }
+        let mut left = Some(other);
+        self.pieces().for_each(|piece| left = left.and_then(|left| left.strip_prefix(piece)));
+        left == Some("")
     }
 }
 
@@ -174,6 +179,42 @@ pub struct Pieces<'a>(&'a str);
 impl<'a> Pieces<'a> {
     pub(super) const fn of(raw: &'a str) -> Self {
         Self(raw)
+    }
+
+    /// The bytes of the text.
+    pub(crate) const fn bytes(self) -> Bytes<'a> {
+        Bytes { piece: &[], rest: self }
+    }
+
+    /// Which of two texts comes first.
+    pub(crate) fn order(self, other: Self) -> Ordering {
+        let (mut ours, mut theirs) = (self.bytes(), other.bytes());
+        loop {
+            let (a, b) = (ours.next(), theirs.next());
+            if a.is_none() || a != b {
+                return a.cmp(&b);
+            }
+        }
+    }
+}
+
+/// The bytes of an escaped text.
+pub(crate) struct Bytes<'a> {
+    piece: &'a [u8],
+    rest: Pieces<'a>,
+}
+
+impl Iterator for Bytes<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            if let Some((byte, piece)) = self.piece.split_first() {
+                self.piece = piece;
+                return Some(*byte);
+            }
+            self.piece = self.rest.next()?.as_bytes();
+        }
     }
 }
 

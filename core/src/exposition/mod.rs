@@ -19,6 +19,7 @@ pub mod writer;
 
 pub use error::{Error, ErrorKind};
 pub use format::Format;
+pub(crate) use labels::Bytes;
 pub use labels::{Escaped, Label, LabelSet, Labels, MAX_LABELS, Name, Pieces};
 pub use parser::Parser;
 

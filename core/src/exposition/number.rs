@@ -49,6 +49,13 @@ pub fn signed(token: &[u8]) -> Option<i64> {
     }
 }
 
+/// The integer that a float is, where it is one and exactly so: of those beyond [`WHOLE`] nobody knows.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the way back compared")]
+pub(crate) fn whole(value: f64) -> Option<i64> {
+    let integer = value as i64;
+    (value.abs() <= WHOLE && integer as f64 == value).then_some(integer)
+}
+
 fn sign(token: &[u8]) -> (bool, &[u8]) {
     match token.split_first() {
         Some((b'-', digits)) => (true, digits),
@@ -300,6 +307,8 @@ const fn binary_exponent(exponent: i32) -> i32 {
     exponent.wrapping_mul(217_706) >> 16
 }
 
+/// Up to here floats have all integers, and beyond nothing else.
+pub(crate) const WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Digits that any 64-bit mantissa holds.
 const MAX_DIGITS: usize = 19;
 /// Up to here a double holds every integer.

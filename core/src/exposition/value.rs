@@ -52,54 +52,64 @@ pub fn unsigned(value: u64, put: Put<'_>) {
 pub fn decimal(is_negative: bool, size: u128, places: u8, put: Put<'_>) {
     let mut text = [0_u8; LEN];
     let (mut rest, mut places) = (size, places);
-    while places > 0 && rest.is_multiple_of(10) {
-        (rest, places) = if rest == 0 { (0, 0) } else { (rest / 10, places.saturating_sub(1)) };
+    while places > 0 {
+        let (shorter, last) = split(rest);
+        if last != b'0' {
+            break;
+        }
+        (rest, places) = if rest == 0 { (0, 0) } else { (shorter, places.saturating_sub(1)) };
     }
-    let mut point = (places > 0).then_some(places);
-    let mut is_signed = !is_negative;
     let mut used = 0_usize;
-    for byte in text.iter_mut().rev() {
-        *byte = match point {
-            Some(0) => {
-                point = None;
-                b'.'
+    let mut room = text.iter_mut().rev();
+    let mut push = |byte: u8| {
+        if let Some(place) = room.next() {
+            *place = byte;
+            used = used.saturating_add(1);
+        }
+    };
+    loop {
+        let (shorter, last) = split(rest);
+        rest = shorter;
+        push(last);
+        match places {
+            0 if rest == 0 => break,
+            0 => {}
+            // A digit has to stand in front of the point.
+            1 => {
+                push(b'.');
+                places = 0;
             }
-            None if rest == 0 && used > 0 && !after_point(used, places) => {
-                if is_signed {
-                    break;
-                }
-                is_signed = true;
-                b'-'
-            }
-            _ => {
-                point = point.map(|places| places.saturating_sub(1));
-                digit(&mut rest)
-            }
-        };
-        used = used.saturating_add(1);
+            _ => places = places.saturating_sub(1),
+        }
+    }
+    if is_negative {
+        push(b'-');
     }
     put(text.get(text.len().saturating_sub(used)..).unwrap_or_default());
 }
 
-/// Whether what was written last, from the back, is the point: a digit has to stand in front of it.
-fn after_point(used: usize, places: u8) -> bool {
-    places > 0 && used == usize::from(places).saturating_add(1)
+/// What is in front of the last digit, and that digit.
+fn split(rest: u128) -> (u128, u8) {
+    if usize::BITS < u64::BITS {
+        return split_by_halves(rest);
+    }
+    let (front, last) = match u64::try_from(rest) {
+        Ok(small) => (u128::from(small / 10), u8::try_from(small % 10)),
+        Err(_) => (rest / 10, u8::try_from(rest % 10)),
+    };
+    (front, b'0'.saturating_add(last.unwrap_or_default()))
 }
 
-/// Takes the last digit off.
-fn digit(rest: &mut u128) -> u8 {
-    let last = match u64::try_from(*rest) {
-        Ok(small) => {
-            *rest = u128::from(small / 10);
-            u8::try_from(small % 10)
-        }
-        Err(_) => {
-            let last = u8::try_from(*rest % 10);
-            *rest /= 10;
-            last
-        }
-    };
-    b'0'.saturating_add(last.unwrap_or_default())
+/// The same with divisions that a small chip has in hardware: those of 128 bits are kilobytes of code.
+fn split_by_halves(rest: u128) -> (u128, u8) {
+    let (mut bytes, mut last) = (rest.to_be_bytes(), 0_u32);
+    let (halves, _) = bytes.as_chunks_mut::<2>();
+    for half in halves {
+        let sum = last << 16 | u32::from(u16::from_be_bytes(*half));
+        *half = u16::try_from(sum / 10).unwrap_or_default().to_be_bytes();
+        last = sum % 10;
+    }
+    (u128::from_be_bytes(bytes), b'0'.saturating_add(u8::try_from(last).unwrap_or_default()))
 }
 
 fn shortest(text: &str, put: Put<'_>) {
@@ -191,6 +201,16 @@ mod tests {
         assert_ne!(nearest(number::parse(b"7.038531e-26").unwrap()), value);
         let out = text(|put| single(value, put));
         assert_eq!((nearest(number::parse(out.as_bytes()).unwrap()), out.parse()), (value, Ok(value)));
+    }
+
+    #[test]
+    fn both_ways_to_divide_are_the_same() {
+        let mut dice = 7_u128;
+        for round in 0..20_000 {
+            dice = dice.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(9);
+            let size = dice >> (round % 128);
+            assert_eq!(split_by_halves(size), split(size), "{size}");
+        }
     }
 
     #[test]

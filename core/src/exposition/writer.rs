@@ -48,14 +48,14 @@ pub enum Kind {
 impl Kind {
     /// The kind that a TYPE line's word names, of any format. A word that is none is [`Unknown`](Self::Unknown).
     pub fn parse(word: &str) -> Self {
-        match word.as_bytes() {
-            b"counter" => Self::Counter,
-            b"gauge" => Self::Gauge,
-            b"histogram" => Self::Histogram,
-            b"gaugehistogram" => Self::GaugeHistogram,
-            b"summary" => Self::Summary,
-            b"stateset" => Self::StateSet,
-            b"info" => Self::Info,
+        match word {
+            "counter" => Self::Counter,
+            "gauge" => Self::Gauge,
+            "histogram" => Self::Histogram,
+            "gaugehistogram" => Self::GaugeHistogram,
+            "summary" => Self::Summary,
+            "stateset" => Self::StateSet,
+            "info" => Self::Info,
             _ => Self::Unknown,
         }
     }
@@ -259,8 +259,12 @@ pub fn timestamp(format: Format, time: Timestamp, put: Put<'_>) {
 
 /// Writes what counts as one observation behind a value, where the format can say it.
 pub fn exemplar(format: Format, exemplar: &Exemplar<'_>, put: Put<'_>) {
-    let texts = exemplar.labels.iter().flat_map(|label| label.name.pieces().chain(label.value.pieces()));
-    let chars = texts.fold(0_usize, |sum, text| sum.saturating_add(text.chars().count()));
+    let mut chars = 0_usize;
+    for label in exemplar.labels {
+        for pieces in [label.name.pieces(), label.value.pieces()] {
+            chars = chars.saturating_add(pieces.bytes().filter(begins_char).count());
+        }
+    }
     if format != Format::OpenMetrics || chars > MAX_EXEMPLAR {
         return;
     }
@@ -340,12 +344,16 @@ fn plain(raw: &str, also: &[u8], put: Put<'_>) {
 }
 
 fn underscored<'a>(raw: &'a str, also: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
-    let chars = Pieces::of(raw).flat_map(str::chars).enumerate();
-    chars.map(move |(n, char)| match u8::try_from(char) {
-        Ok(byte) if byte.is_ascii_alphabetic() || also.contains(&byte) => byte,
-        Ok(byte) if byte.is_ascii_digit() && n > 0 => byte,
-        _ => b'_',
+    let chars = Pieces::of(raw).bytes().filter(begins_char).enumerate();
+    chars.map(move |(n, byte)| {
+        let fits = byte.is_ascii_alphabetic() || byte.is_ascii_digit() && n > 0 || also.contains(&byte);
+        if fits { byte } else { b'_' }
     })
+}
+
+/// Whether a byte is the first of a character: of others there are as many as characters have bytes beyond one.
+fn begins_char(byte: &u8) -> bool {
+    !(0x80..0xc0).contains(byte)
 }
 
 /// Whether labels are spelled as they would be written in any format, as most are: then they are copied.

@@ -304,34 +304,43 @@ impl<'a> Line<'a> {
         else {
             return Err(Status::BAD_REQUEST);
         };
-        let is_old = match version {
-            b"HTTP/1.1" => false,
-            b"HTTP/1.0" => true,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                if *major != b'1' {
-                    return Err(Status::VERSION);
-                }
-                false
+        let (is_old, is_new) = (version == b"HTTP/1.0", version == b"HTTP/1.1");
+        if !is_old && !is_new {
+            let Some([major, b'.', minor]) = version.strip_prefix(b"HTTP/") else {
+                return Err(Status::BAD_REQUEST);
+            };
+            if !major.is_ascii_digit() || !minor.is_ascii_digit() {
+                return Err(Status::BAD_REQUEST);
             }
-            _ => return Err(Status::BAD_REQUEST),
-        };
+            if *major != b'1' {
+                return Err(Status::VERSION);
+            }
+        }
         if !is_token(method) {
             return Err(Status::BAD_REQUEST);
         }
-        let method = match method {
-            b"GET" => Some(Method::Get),
-            b"HEAD" => Some(Method::Head),
-            b"OPTIONS" => Some(Method::Options),
-            b"POST" | b"PUT" | b"DELETE" | b"PATCH" | b"TRACE" | b"CONNECT" => None,
-            _ => return Err(Status::NOT_IMPLEMENTED),
+        let method = match METHODS.iter().find(|(name, _)| name.as_bytes() == method) {
+            Some((_, method)) => *method,
+            None => return Err(Status::NOT_IMPLEMENTED),
         };
         let (path, query) = if method.is_none() { (&b"/"[..], &b""[..]) } else { split(target, method)? };
         let text = |bytes| str::from_utf8(bytes).map_err(|_| Status::BAD_REQUEST);
         Ok(Self { method, path: text(path)?, query: text(query)?, is_old })
     }
 }
+
+/// The methods of RFC 9110 and PATCH, and those of them that are answered.
+const METHODS: [(&str, Option<Method>); 9] = [
+    ("GET", Some(Method::Get)),
+    ("HEAD", Some(Method::Head)),
+    ("OPTIONS", Some(Method::Options)),
+    ("POST", None),
+    ("PUT", None),
+    ("DELETE", None),
+    ("PATCH", None),
+    ("TRACE", None),
+    ("CONNECT", None),
+];
 
 /// Path and query of a target. RFC 9112, section 3.2.
 fn split(target: &[u8], method: Option<Method>) -> Result<(&[u8], &[u8]), Status> {

@@ -29,7 +29,7 @@
 
 use core::fmt::{self, Write as _};
 
-use super::{Put, base};
+use super::{Put, base, is_among};
 use crate::{
     exposition::writer::Kind,
     pcp::{Desc, Semantics, Type, Units},
@@ -169,12 +169,12 @@ fn verbatim(pcp: &str, put: Put<'_>) {
 /// Writes a name as Prometheus' conventions have it, without its unit.
 fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
     let is_said = |piece: &[u8]| {
-        let is = |words: &[&str]| words.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()));
-        kind == Kind::Counter && is(&["total"])
+        let is = |words: &str| is_among(piece, words);
+        kind == Kind::Counter && is("total")
             || kind != Kind::Info
                 && (units.space() != 0 && is(SPACES)
                     || units.time() != 0 && is(TIMES)
-                    || (units.space() < 0 || units.time() < 0) && is(&["per"]))
+                    || (units.space() < 0 || units.time() < 0) && is("per"))
     };
     // What the end says is left out, but never all of the name.
     let kept = pieces(pcp).enumerate().filter(|(_, piece)| !is_said(piece)).last();
@@ -184,22 +184,21 @@ fn stem(pcp: &str, kind: Kind, units: Units, put: Put<'_>) {
         put(b"_");
     }
     let has_end = kind != Kind::Gauge || !base::is_plain(units);
-    let is_short =
-        |piece: &[u8]| ABBREVIATIONS.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()));
+    let is_short = |piece: &[u8]| is_among(piece, ABBREVIATIONS);
     let kept = pieces(pcp).enumerate().take_while(|(n, _)| *n <= last);
     let long = kept.clone().filter(|(n, piece)| *n == 0 || !is_short(piece)).last().map_or(0, |(n, _)| n);
     let mut is_joined = true;
     for (n, piece) in kept {
-        let is = |words: &[&str]| words.iter().any(|word| piece.eq_ignore_ascii_case(word.as_bytes()));
+        let is = |words: &str| is_among(piece, words);
         put(if is_joined || n > long { b"" } else { b"_" });
         is_joined = n > 0 && is_short(piece);
         let word =
             if is_other_unit(piece) { piece.split_last().map_or(piece, |(_, head)| head) } else { piece };
         word.iter().for_each(|byte| put(&[byte.to_ascii_lowercase()]));
-        if n > 0 && is(&["counter", "gauge", "histogram", "summary"]) {
+        if n > 0 && is("counter gauge histogram summary") {
             put(b"s");
         }
-        if n > 0 && n == last && !has_end && is(&["total", "count", "sum", "bucket"]) {
+        if n > 0 && n == last && !has_end && is("total count sum bucket") {
             put(b"_current");
         }
     }
@@ -242,88 +241,33 @@ impl<'a> Iterator for Humps<'a> {
 
 /// Whether a word is a unit that base units are not, perhaps with a prefix: `minutes`, `kilobytes`.
 fn is_other_unit(piece: &[u8]) -> bool {
-    let ends = |word: &&str| {
-        let (head, tail) = piece.split_at_checked(piece.len().saturating_sub(word.len()))?;
-        tail.eq_ignore_ascii_case(word.as_bytes()).then_some(head)
+    let has_end = |words: &str, is_fit: &dyn Fn(&[u8]) -> bool| {
+        words.as_bytes().split(u8::is_ascii_whitespace).any(|word| {
+            let parts = piece.split_at_checked(piece.len().saturating_sub(word.len()));
+            parts.is_some_and(|(head, tail)| tail.eq_ignore_ascii_case(word) && is_fit(head))
+        })
     };
-    let is_prefix = |head: &[u8]| PREFIXES.iter().any(|prefix| head.eq_ignore_ascii_case(prefix.as_bytes()));
-    OTHER_UNITS.iter().filter_map(ends).any(|head| head.is_empty() || is_prefix(head))
-        || BASE_UNITS.iter().filter_map(ends).any(is_prefix)
+    let is_prefix = |head: &[u8]| is_among(head, PREFIXES);
+    has_end(OTHER_UNITS, &|head| head.is_empty() || is_prefix(head)) || has_end(BASE_UNITS, &is_prefix)
 }
 
 /// Words that say a size.
-const SPACES: &[&str] = &[
-    "b",
-    "kb",
-    "mb",
-    "gb",
-    "tb",
-    "pb",
-    "byte",
-    "bytes",
-    "kbyte",
-    "kbytes",
-    "mbyte",
-    "mbytes",
-    "gbyte",
-    "gbytes",
-    "kilobytes",
-    "megabytes",
-    "gigabytes",
-    "terabytes",
-    "kib",
-    "mib",
-    "gib",
-    "kibibytes",
-    "mebibytes",
-    "gibibytes",
-];
+const SPACES: &str = "b kb mb gb tb pb byte bytes kbyte kbytes mbyte mbytes gbyte gbytes kilobytes megabytes \
+    gigabytes terabytes kib mib gib kibibytes mebibytes gibibytes";
 
 /// Words that say a time.
-const TIMES: &[&str] = &[
-    "s",
-    "ms",
-    "us",
-    "ns",
-    "h",
-    "d",
-    "sec",
-    "secs",
-    "msec",
-    "msecs",
-    "usec",
-    "usecs",
-    "nsec",
-    "nsecs",
-    "millisec",
-    "microsec",
-    "nanosec",
-    "second",
-    "seconds",
-    "milliseconds",
-    "microseconds",
-    "nanoseconds",
-    "minutes",
-    "hours",
-    "days",
-];
+const TIMES: &str = "s ms us ns h d sec secs msec msecs usec usecs nsec nsecs millisec microsec nanosec second \
+    seconds milliseconds microseconds nanoseconds minutes hours days";
 
 /// Pieces that no name may have behind its first, and single letters that would make one of the next.
-const ABBREVIATIONS: &[&str] = &[
-    "s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d", "u", "n", "k", "g", "t",
-    "p",
-];
+const ABBREVIATIONS: &str = "s ms us ns sec b kb mb gb tb pb m h d u n k g t p";
 
-const PREFIXES: &[&str] = &[
-    "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi",
-    "giga", "gibi", "tera", "tebi", "peta", "pebi",
-];
+const PREFIXES: &str = "pico nano micro milli centi deci deca hecto kilo kibi mega mibi giga gibi tera tebi peta \
+    pebi";
 
-const BASE_UNITS: &[&str] = &["amperes", "bytes", "grams", "joules", "meters", "metres", "seconds", "volts"];
+const BASE_UNITS: &str = "amperes bytes grams joules meters metres seconds volts";
 
-const OTHER_UNITS: &[&str] = &[
-    "minutes", "hours", "days", "weeks", "kelvins", "yards", "miles", "bits", "pounds", "ounces", "calories",
-];
+const OTHER_UNITS: &str = "minutes hours days weeks kelvins yards miles bits pounds ounces calories";
 
 #[cfg(test)]
 mod tests {

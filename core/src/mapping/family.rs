@@ -28,15 +28,15 @@ pub enum Family {
 impl Family {
     /// Reads what follows the name in a TYPE line. Case matters, and so does a second word.
     pub fn parse(kind: &str) -> Self {
-        match kind.as_bytes() {
-            b"" | b"untyped" | b"unknown" => Self::Untyped,
-            b"counter" => Self::Counter,
-            b"gauge" => Self::Gauge,
-            b"histogram" => Self::Histogram,
-            b"summary" => Self::Summary,
-            b"info" => Self::Info,
-            b"stateset" => Self::StateSet,
-            b"gaugehistogram" => Self::GaugeHistogram,
+        match kind {
+            "" | "untyped" | "unknown" => Self::Untyped,
+            "counter" => Self::Counter,
+            "gauge" => Self::Gauge,
+            "histogram" => Self::Histogram,
+            "summary" => Self::Summary,
+            "info" => Self::Info,
+            "stateset" => Self::StateSet,
+            "gaugehistogram" => Self::GaugeHistogram,
             _ => Self::Other,
         }
     }
@@ -116,8 +116,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// All but that without a suffix.
-    pub const SUFFIXED: [Self; 8] = [
+    /// All of them, that without a suffix last.
+    pub const ALL: [Self; 9] = [
         Self::Total,
         Self::Created,
         Self::Bucket,
@@ -126,6 +126,7 @@ impl Part {
         Self::GaugeSum,
         Self::GaugeCount,
         Self::Info,
+        Self::Whole,
     ];
 
     /// What follows the family's name.
@@ -208,7 +209,7 @@ mod tests {
         ] {
             assert_eq!(kind.part_of(family, sample), want, "{kind:?} {family} {sample}");
         }
-        for part in Part::SUFFIXED {
+        for part in Part::ALL {
             assert_eq!(Part::from_bits(part.to_bits()), part);
         }
     }

@@ -5,7 +5,7 @@
 use memchr::memchr;
 
 use super::{Compat, Put};
-use crate::exposition::{Escaped, Label, LabelSet};
+use crate::exposition::{Escaped, Label, LabelSet, value as text};
 
 /// How the instances of a metric are named. It lasts as long as the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub fn is_prefixed(labels: LabelSet<'_>, style: Style) -> bool {
 
 /// Writes what the name of instance `id` begins with.
 pub fn prefix(id: u32, put: Put<'_>) {
-    number(id, put);
+    text::unsigned(id.into(), put);
     put(b" ");
 }
 
@@ -81,7 +81,7 @@ fn value(value: Escaped<'_>, compat: Compat, put: Put<'_>) {
 
 /// The label that alone names the instance.
 fn naming(labels: LabelSet<'_>, style: Style) -> Option<Label<'_>> {
-    let named = |word: &str| labels.iter().find(|label| bytes(*label).eq(word.bytes()));
+    let named = |word: &str| labels.iter().find(|label| label.name == *word);
     match style {
         Style::Prefixed => None,
         Style::Verbatim => named("instname").or_else(|| named("instance")),
@@ -92,31 +92,12 @@ fn naming(labels: LabelSet<'_>, style: Style) -> Option<Label<'_>> {
 fn after<'a>(labels: LabelSet<'a>, before: Option<Label<'a>>) -> Option<Label<'a>> {
     let mut next: Option<Label<'a>> = None;
     for label in labels.iter() {
-        let late = before.is_none_or(|before| bytes(label).gt(bytes(before)));
-        if late && next.is_none_or(|next| bytes(label).lt(bytes(next))) {
+        let late = before.is_none_or(|before| label.name > before.name);
+        if late && next.is_none_or(|next| label.name < next.name) {
             next = Some(label);
         }
     }
     next
-}
-
-fn bytes(label: Label<'_>) -> impl Iterator<Item = u8> {
-    label.name.pieces().flat_map(str::bytes)
-}
-
-/// Writes a number in decimal.
-fn number(mut value: u32, put: Put<'_>) {
-    let mut digits = [0u8; 10];
-    let mut used = 0usize;
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789".get(usize::try_from(value % 10).unwrap_or_default()).copied().unwrap_or(b'0');
-        value /= 10;
-        used = used.saturating_add(1);
-        if value == 0 {
-            break;
-        }
-    }
-    put(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
 }
 
 #[cfg(test)]

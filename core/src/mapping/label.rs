@@ -188,7 +188,8 @@ fn legal(path: &Path<'_>) -> impl Iterator<Item = u8> {
     });
     let mut bytes = joined.map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'_' }).peekable();
     let mut has_mark = false;
-    while bytes.next_if_eq(&b'_').is_some() {
+    while bytes.peek() == Some(&b'_') {
+        bytes.next();
         has_mark = true;
     }
     let needs_mark = has_mark || bytes.peek().is_none_or(u8::is_ascii_digit);

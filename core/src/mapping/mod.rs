@@ -28,3 +28,8 @@ pub use rules::{Fate, Plain, Rules};
 fn has_piece(name: &str, word: &str) -> bool {
     name.as_bytes().split(|byte| *byte == b'_').any(|piece| piece == word.as_bytes())
 }
+
+/// Whether a word is among those of a row, which blanks part, in either case.
+fn is_among(word: &[u8], row: &str) -> bool {
+    row.as_bytes().split(u8::is_ascii_whitespace).any(|other| word.eq_ignore_ascii_case(other))
+}

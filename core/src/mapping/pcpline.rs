@@ -28,19 +28,19 @@ pub struct PcpLine<'a> {
 impl<'a> PcpLine<'a> {
     /// Reads the text of a comment. `None` is a comment of another sort, or too few words to describe a metric.
     pub fn parse(comment: &'a str) -> Option<Self> {
-        let mut words = Words(comment.trim_start_matches(['#', ' ', '\t']));
-        match words.next()?.as_bytes() {
-            b"PCP5" => {
+        let start = comment.bytes().position(|byte| !matches!(byte, b'#' | b' ' | b'\t'))?;
+        let mut words = Words(comment.get(start..)?);
+        match words.next()? {
+            "PCP5" => {
                 let name = words.next()?;
                 let _pmid = words.next()?;
                 Self::described(name, words)
             }
-            b"PCP" => {
+            "PCP" => {
                 let name = words.next()?;
                 let singular = is_singular(name, words);
-                let semantics = words.next().map_or(Semantics::INSTANT, semantics);
-                let (units, factor) = unit::parse(words.0).unwrap_or((Units::NONE, 1.0));
-                Some(Self { name, kind: Type::DOUBLE, singular, semantics, units, factor })
+                let semantics = words.next().unwrap_or_default();
+                Some(Self::measured(name, Type::DOUBLE, singular, semantics, words))
             }
             _ => None,
         }
@@ -56,9 +56,14 @@ impl<'a> PcpLine<'a> {
         let singular = is_singular(name, words);
         let kind = kind(words.next()?);
         let _indom = words.next()?;
-        let semantics = semantics(words.next()?);
-        let (units, factor) = unit::parse(words.0).unwrap_or((Units::NONE, 1.0));
-        Some(Self { name, kind, singular, semantics, units, factor })
+        let semantics = words.next()?;
+        Some(Self::measured(name, kind, singular, semantics, words))
+    }
+
+    /// Reads semantics and units.
+    fn measured(name: &'a str, kind: Type, singular: bool, semantics: &str, rest: Words<'_>) -> Self {
+        let (units, factor) = unit::parse(rest.0).unwrap_or((Units::NONE, 1.0));
+        Self { name, kind, singular, semantics: self::semantics(semantics), units, factor }
     }
 }
 
@@ -68,22 +73,22 @@ fn is_singular(name: &str, words: Words<'_>) -> bool {
 }
 
 fn kind(word: &str) -> Type {
-    match word.as_bytes() {
-        b"32" => Type::I32,
-        b"u32" => Type::U32,
-        b"64" => Type::I64,
-        b"u64" => Type::U64,
-        b"float" => Type::FLOAT,
-        b"string" => Type::STRING,
-        b"aggregate" => Type::AGGREGATE,
+    match word {
+        "32" => Type::I32,
+        "u32" => Type::U32,
+        "64" => Type::I64,
+        "u64" => Type::U64,
+        "float" => Type::FLOAT,
+        "string" => Type::STRING,
+        "aggregate" => Type::AGGREGATE,
         _ => Type::DOUBLE,
     }
 }
 
 fn semantics(word: &str) -> Semantics {
-    match word.as_bytes() {
-        b"counter" => Semantics::COUNTER,
-        b"discrete" => Semantics::DISCRETE,
+    match word {
+        "counter" => Semantics::COUNTER,
+        "discrete" => Semantics::DISCRETE,
         _ => Semantics::INSTANT,
     }
 }

@@ -33,6 +33,12 @@ pub trait Rules {
 
     /// What the metric of this name, as exposed, is said to be.
     fn describe<'a>(&self, name: &'a str) -> Option<PcpLine<'a>>;
+
+    /// What a comment says of the metric behind it, if it is a PCP line. Who says `None` of each, as a chip may whose
+    /// neighbours have no such lines, needs no reader of PCP's units in the image.
+    fn remark<'a>(&self, comment: &'a str) -> Option<PcpLine<'a>> {
+        PcpLine::parse(comment)
+    }
 }
 
 /// Everything is taken as it comes.
@@ -70,5 +76,9 @@ impl<P: core::ops::Deref<Target: Rules>> Rules for P {
 
     fn describe<'a>(&self, name: &'a str) -> Option<PcpLine<'a>> {
         (**self).describe(name)
+    }
+
+    fn remark<'a>(&self, comment: &'a str) -> Option<PcpLine<'a>> {
+        (**self).remark(comment)
     }
 }

@@ -4,7 +4,7 @@
 //! slash, any numbers between, which make a factor: `Kbyte / sec`, `100 millisec`,
 //! `count x 10^3`, `millisec^-1`, `MiB`.
 
-use super::{Family, has_piece};
+use super::{Family, has_piece, is_among};
 use crate::{exposition::number, pcp::Units};
 
 /// The units of a metric that no PCP line describes.
@@ -195,52 +195,50 @@ fn strip<'a>(rest: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 
 /// What a base unit measures, and its scale.
 fn name(word: &[u8]) -> Option<(Dimension, i8)> {
-    let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-    if is("count") || is("counts") {
+    if is_among(word, "count counts") {
         return Some((Dimension::Count, 0));
     }
-    for (names, scale) in TIMES {
-        if names.iter().any(|name| is(name)) {
-            return Some((Dimension::Time, *scale));
-        }
-    }
-    if is("byte") || is("bytes") {
+    if is_among(word, "byte bytes") {
         return Some((Dimension::Space, 0));
     }
-    for (letter, prefixes, scale) in SPACES {
-        let long = prefixes.iter().filter_map(|prefix| strip(word, prefix.as_bytes()));
-        let short = strip(word, letter.as_bytes());
-        if long.chain(short).any(|rest| among(rest, &["byte", "bytes"]))
-            || short.is_some_and(|rest| among(rest, &["b", "ib"]))
+    for (scale, names) in (0_i8..).zip(TIMES) {
+        if is_among(word, names) {
+            return Some((Dimension::Time, scale));
+        }
+    }
+    for (scale, prefixes) in (1_i8..).zip(SPACES) {
+        let mut prefixes = prefixes.as_bytes().split(u8::is_ascii_whitespace);
+        let short = prefixes.next().and_then(|letter| strip(word, letter));
+        let mut long = prefixes.filter_map(|prefix| strip(word, prefix));
+        if short.is_some_and(|rest| is_among(rest, "byte bytes b ib"))
+            || long.any(|rest| is_among(rest, "byte bytes"))
         {
-            return Some((Dimension::Space, *scale));
+            return Some((Dimension::Space, scale));
         }
     }
     None
 }
 
-fn among(word: &[u8], names: &[&str]) -> bool {
-    names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-const TIMES: &[(&[&str], i8)] = &[
-    (&["ns", "nanosec", "nanosecond", "nanoseconds"], 0),
-    (&["us", "microsec", "microsecond", "microseconds"], 1),
-    (&["ms", "millisec", "millisecond", "milliseconds"], 2),
-    (&["s", "sec", "second", "seconds"], 3),
-    (&["min", "minute", "minutes"], 4),
-    (&["h", "hr", "hour", "hours"], 5),
+/// Times, in the order of their scales.
+const TIMES: [&str; 6] = [
+    "ns nanosec nanosecond nanoseconds",
+    "us microsec microsecond microseconds",
+    "ms millisec millisecond milliseconds",
+    "s sec second seconds",
+    "min minute minutes",
+    "h hr hour hours",
 ];
 
-const SPACES: &[(&str, &[&str], i8)] = &[
-    ("k", &["kilo", "kibi"], 1),
-    ("m", &["mega", "mebi"], 2),
-    ("g", &["giga", "gibi"], 3),
-    ("t", &["tera", "tebi"], 4),
-    ("p", &["peta", "pebi"], 5),
-    ("e", &["exa", "exbi"], 6),
-    ("z", &["zetta", "zebi"], 7),
-    ("y", &["yotta", "yobi"], 8),
+/// What stands in front of bytes, in the order of their scales: a letter, and words.
+const SPACES: [&str; 8] = [
+    "k kilo kibi",
+    "m mega mebi",
+    "g giga gibi",
+    "t tera tebi",
+    "p peta pebi",
+    "e exa exbi",
+    "z zetta zebi",
+    "y yotta yobi",
 ];
 
 #[cfg(test)]

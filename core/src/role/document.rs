@@ -9,7 +9,7 @@ use super::scraper::Sink;
 use crate::{
     exposition::{self, ErrorKind, Line},
     http,
-    mapping::{Family, PcpLine, Rules},
+    mapping::{Family, Rules},
     store::{Refusal, SourceId, Storage, Store},
 };
 
@@ -216,7 +216,7 @@ fn take<S: Storage>(
     }
     match exposition::line(line).map_err(Reason::Line)? {
         Line::Blank => {}
-        Line::Comment(text) => match PcpLine::parse(text) {
+        Line::Comment(text) => match rules.remark(text) {
             Some(pcp) => store.note_pcp(source, &pcp).map_err(Reason::Store)?,
             None => store.note(source),
         },

@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::{Progress, Word};
 use crate::{
+    exposition::value,
     http::server::{Head, Method, Request, Status},
     time::{Duration, Instant},
     wire::Writer,
@@ -179,6 +180,7 @@ impl Exporter {
     ///
     /// Bytes of `input` that are not consumed must be offered again. What is answered does not depend on the windows,
     /// but for where chunks begin; those need an output window of [`MIN_WINDOW`].
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn step(
         &mut self,
         site: &mut dyn Site,
@@ -252,6 +254,7 @@ impl Exporter {
     }
 
     /// Reads a request, as far as it has come, and asks what it gets.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn read(&mut self, site: &mut dyn Site, input: &[u8], now: Instant) -> Progress {
         // Lines before a request are passed over: RFC 9112, section 2.2.
         if let (At::Idle { .. }, [b'\r', b'\n', ..]) = (self.at, input) {
@@ -285,6 +288,7 @@ impl Exporter {
     }
 
     /// Asks what a request gets.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn ask(&mut self, site: &mut dyn Site, head: &Head<'_>, now: Instant) -> Progress {
         let is_head = head.request.method == Method::Head;
         let body = if head.request.method == Method::Options {
@@ -319,6 +323,7 @@ impl Exporter {
     }
 
     /// Says the head of an answer.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn say(&mut self, site: &mut dyn Site, reply: Reply, room: &mut [u8], now: Instant) -> Progress {
         let (produced, whole) = self.word.say(room, |w| reply.emit(site.fields(), w));
         if whole {
@@ -488,23 +493,12 @@ impl Reply {
 
 /// Emits a number.
 fn decimal(n: u64, w: &mut Writer<'_>) {
-    let (mut digits, mut rest, mut from) = ([b'0'; DIGITS], n, DIGITS);
-    for digit in digits.iter_mut().rev() {
-        *digit = u8::try_from(rest % 10).map_or(b'0', |rest| b'0'.saturating_add(rest));
-        rest /= 10;
-        from = from.saturating_sub(1);
-        if rest == 0 {
-            break;
-        }
-    }
-    w.bytes(digits.get(from..).unwrap_or_default());
+    value::unsigned(n, &mut |piece| w.bytes(piece));
 }
 
 /// The output window that chunks need at least.
 pub const MIN_WINDOW: usize = 64;
 
-/// The digits of the largest number.
-const DIGITS: usize = 20;
 /// What stands before the payload of a chunk: four digits and the end of their line.
 const CHUNK_HEAD: usize = 6;
 /// What stands behind it.

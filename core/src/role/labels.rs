@@ -2,7 +2,7 @@
 
 use super::answer::{Place, Scope};
 use crate::{
-    exposition::{Label, LabelSet},
+    exposition::{Bytes, Label, LabelSet},
     mapping::{Compat, Put},
     pcp::{
         InDom, Pmid, Status,
@@ -271,7 +271,7 @@ impl<'a> Set<'a> {
             Self::Item(metric) => teller(scope, metric).map_or(LabelSet::EMPTY, |series| view.labels(series)),
             Self::Series(_, series) => view.labels(series),
         };
-        labels.iter().any(|label| breaks_json(label.value.pieces().flat_map(str::bytes)))
+        labels.iter().any(|label| breaks_json(label.value.pieces().bytes()))
     }
 
     /// The label whose name comes next after `before`.
@@ -358,7 +358,7 @@ fn next_by_name<'a>(labels: LabelSet<'a>, before: &str, best: Option<Label<'a>>)
 }
 
 /// Whether a value that stands in JSON as it is has a quote or a line feed there, or a backslash that begins no escape.
-fn breaks_json(value: impl Iterator<Item = u8>) -> bool {
+fn breaks_json(value: Bytes<'_>) -> bool {
     let mut escaping = false;
     for byte in value {
         match byte {

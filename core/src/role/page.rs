@@ -17,7 +17,7 @@ pub use crate::exposition::Format;
 use crate::{
     exposition::writer,
     mapping::{Family, Part},
-    store::{Metric, Series, Slot, Ticket, View},
+    store::{Metric, Series, Slot, Ticket, View, is_same_name},
     wire::Writer,
 };
 use line::Labels;
@@ -127,6 +127,7 @@ impl Page {
 
 impl<'a> Scope<'a, '_> {
     /// Writes the record at a place, and says where the next one is.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn record(&self, at: At, w: &mut Writer<'_>) -> At {
         match at {
             At::Metric { source, metric } => self.seek(source, metric),
@@ -172,10 +173,8 @@ impl<'a> Scope<'a, '_> {
     /// What comes behind all lines under a head.
     fn after(&self, source: usize, lines: Lines) -> At {
         let next = self.view.metric(lines.first).and_then(|first| {
-            let beside = is_beside(first);
-            let behind = self.view.kin(lines.lead).skip_while(|(slot, _)| *slot != lines.first).nth(1);
-            let behind = behind.map_or(Slot::NONE, |(slot, _)| slot);
-            self.lines(lines.lead, lines.by_name, (beside, behind))
+            let behind = if first.next_kin() == lines.lead { Slot::NONE } else { first.next_kin() };
+            self.lines(lines.lead, lines.by_name, (is_beside(first), behind))
         });
         match next {
             Some((lines, at)) => At::Head { source, lines, at },
@@ -200,24 +199,37 @@ impl<'a> Scope<'a, '_> {
     fn lines(&self, lead: Slot, by_name: bool, (beside, from): (bool, Slot)) -> Option<(Lines, Line)> {
         let labels = self.labels(lead);
         let begin = Line { kin: Slot::NONE, leader: Slot::NONE, series: Slot::NONE };
-        let found = |beside: bool, from: Slot| {
-            let behind = self.view.kin(lead).skip_while(|(slot, _)| *slot != from);
-            let mut firsts = behind.filter(|(slot, metric)| {
-                is_beside(metric) == beside && self.is_first(lead, *slot, metric, by_name)
-            });
-            firsts.find_map(|(first, _)| {
+        let (mut beside, mut first) = (beside, from);
+        loop {
+            let Some(metric) = self.view.metric(first) else {
+                if beside {
+                    return None;
+                }
+                (beside, first) = (true, lead);
+                continue;
+            };
+            if is_beside(metric) == beside && self.is_first(lead, first, metric, by_name) {
                 let lines = Lines { lead, first, by_name, labels };
-                Some((lines, self.next_line(&lines, begin)?))
-            })
-        };
-        let rest = if from == Slot::NONE { None } else { found(beside, from) };
-        rest.or_else(|| if beside { None } else { found(true, lead) })
+                if let Some(line) = self.next_line(&lines, begin) {
+                    return Some((lines, line));
+                }
+            }
+            first = if metric.next_kin() == lead { Slot::NONE } else { metric.next_kin() };
+        }
     }
 
     /// Whether no kin before this one stands under the same head.
     fn is_first(&self, lead: Slot, slot: Slot, metric: &Metric, by_name: bool) -> bool {
-        let mut before = self.view.kin(lead).take_while(|(other, _)| *other != slot);
-        !before.any(|(_, other)| self.is_same(other, metric, by_name))
+        let mut at = lead;
+        while at != slot
+            && let Some(other) = self.view.metric(at)
+        {
+            if self.is_same(other, metric, by_name) {
+                return false;
+            }
+            at = other.next_kin();
+        }
+        true
     }
 
     /// Whether two kin stand under the same head.
@@ -230,10 +242,9 @@ impl<'a> Scope<'a, '_> {
         }
         a.text_type() == b.text_type()
             && if a.is(Metric::CLASH) {
-                let name = |metric: &Metric| {
-                    self.view.family_name(metric).bytes().chain(metric.text_part().suffix().bytes())
-                };
-                name(a).eq(name(b))
+                let name =
+                    |metric: &Metric| (self.view.family_name(metric).as_bytes(), metric.text_part().suffix());
+                is_same_name(name(a), name(b))
             } else {
                 a.text_part() == b.text_part()
             }
@@ -309,8 +320,15 @@ impl<'a> Scope<'a, '_> {
         let alike = |metric: &Metric| {
             if lines.by_name { self.is_same(first, metric, true) } else { self.is_kin(first, metric) }
         };
-        let mut kin = self.view.kin(lines.lead).map(|(_, metric)| metric).filter(|metric| alike(metric));
-        let help = kin.find_map(|metric| self.help(metric)).unwrap_or_default();
+        let (mut help, mut unit_len) = (None, 0_usize);
+        for (_, metric) in self.view.kin(lines.lead) {
+            if alike(metric) {
+                help = help.or_else(|| self.help(metric));
+                if unit_len == 0 && !lines.by_name {
+                    unit_len = metric.unit_len();
+                }
+            }
+        }
         let name = self.view.family_name(first);
         let (name, kind, suffix) = match (lines.by_name, open) {
             (true, _) => (self.view.sent(first), writer::Kind::Unknown, ""),
@@ -318,10 +336,8 @@ impl<'a> Scope<'a, '_> {
             (false, true) => (name, kind_of(first.family()), ""),
             (false, false) => (name, kind_of(first.text_type()), first.text_part().suffix()),
         };
-        let mut kin = self.view.kin(lines.lead).map(|(_, metric)| metric).filter(|metric| alike(metric));
-        let unit = kin.find(|metric| metric.unit_len() > 0).filter(|_| !lines.by_name);
-        let unit = unit.and_then(|metric| name.get(name.len().checked_sub(metric.unit_len())?..));
-        let family = writer::Family { name, kind, help, unit: unit.unwrap_or_default() };
+        let unit = name.len().checked_sub(unit_len).and_then(|at| name.get(at..)).unwrap_or_default();
+        let family = writer::Family { name, kind, help: help.unwrap_or_default(), unit };
         writer::head_as(self.format, &family, suffix, &mut |piece| w.bytes(piece));
     }
 
@@ -341,6 +357,7 @@ impl<'a> Scope<'a, '_> {
         Some(if sent { writer::Help::Sent(help) } else { writer::Help::Plain(help) })
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn line(&self, lines: &Lines, at: Line, w: &mut Writer<'_>) {
         let Some(series) = self.view.series_at(at.series) else { return };
         let Some(metric) = self.view.metric_of(series) else { return };

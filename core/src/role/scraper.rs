@@ -140,6 +140,7 @@ impl<R: AsRef<[u8]>, D> Scraper<R, D> {
         Ok(())
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn receive<S: Storage>(&mut self, cx: &mut Context<'_, S>, input: &[u8]) -> Result<usize, Error>
     where
         D: Sink<S>,

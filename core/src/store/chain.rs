@@ -17,6 +17,7 @@ use crate::{
 };
 
 impl Ledger<'_> {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn at(&self, slot: Slot) -> Option<&Series> {
         self.parts.series.get(slot.index()?)
     }
@@ -240,6 +241,7 @@ impl Ledger<'_> {
     }
 
     /// Takes what is old out of the chains of a source, before it is freed.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn unchain(&mut self, source: Slot) {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.chained)
         else {
@@ -430,8 +432,8 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
     }
     let value = |text: &str| {
         let text = text.get(quote.checked_add(1)?..)?;
-        let (value, rest) = text.split_once('"')?;
-        Some((number::parse(value.as_bytes())?, rest.len()))
+        let (value, rest) = text.as_bytes().split_at_checked(memchr::memchr(b'"', text.as_bytes())?)?;
+        Some((number::parse(value)?, rest.len().checked_sub(1)?))
     };
     let ((a, a_rest), (b, b_rest)) = (value(lower)?, value(upper)?);
     let end = |text: &str, len: usize| text.len().checked_sub(len);
@@ -467,7 +469,7 @@ fn same_labels(ours: (LabelSet<'_>, Option<&[u8]>), theirs: (LabelSet<'_>, Optio
 }
 
 fn means(a: Label<'_>, b: Label<'_>) -> bool {
-    a.value == b.value || a.value.pieces().flat_map(str::bytes).eq(b.value.pieces().flat_map(str::bytes))
+    a.value == b.value || a.value.pieces().order(b.value.pieces()).is_eq()
 }
 
 fn others<'a>((labels, own): (LabelSet<'a>, Option<&[u8]>)) -> impl Iterator<Item = Label<'a>> {

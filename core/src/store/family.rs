@@ -143,22 +143,22 @@ impl Ledger<'_> {
 
     /// The type of a family that a source has already and that has samples of this name, and which part they are.
     fn known(&self, source: Slot, sent: &str) -> Option<(Family, Part)> {
-        let all = Part::SUFFIXED.into_iter().chain([Part::Whole]);
-        all.filter_map(|part| Some((part, sent.strip_suffix(part.suffix())?))).find_map(|(part, base)| {
-            let first = self.entered(base.as_bytes())?;
+        for part in Part::ALL {
+            let Some(base) = sent.strip_suffix(part.suffix()) else { continue };
+            let Some(first) = self.entered(base.as_bytes()) else { continue };
             let mut at = first;
-            loop {
-                let row = self.row(at)?;
+            while let Some(row) = self.row(at) {
                 let has_part = row.family().parts().contains(&part) && !row.is_bare();
                 if row.source == source && has_part && self.family_name(row) == base.as_bytes() {
                     return Some((row.family(), part));
                 }
                 at = row.kin;
                 if at == first {
-                    return None;
+                    break;
                 }
             }
-        })
+        }
+        None
     }
 
     /// Puts a metric into the ring of its family, or begins one.
@@ -205,12 +205,17 @@ impl Ledger<'_> {
     /// A metric outside of the ring whose family has a name that is this family's with that suffix.
     fn clashing(&self, slot: Slot, row: &Metric, reserved: Part) -> Option<Slot> {
         let name = self.family_name(row);
-        let all = Part::SUFFIXED.into_iter().chain([Part::Whole]).filter(|part| *part != reserved);
-        all.filter_map(|part| Some((part, self.of_name(name, reserved, part)?))).find_map(|(part, other)| {
-            let theirs = self.row(other)?;
-            let clashes = theirs.reserved().contains(&part) || theirs.is(Metric::CLASH);
-            (clashes && !self.is_in_ring(slot, other)).then_some(other)
-        })
+        for part in Part::ALL {
+            if part != reserved
+                && let Some(other) = self.of_name(name, reserved, part)
+                && let Some(theirs) = self.row(other)
+                && (theirs.reserved().contains(&part) || theirs.is(Metric::CLASH))
+                && !self.is_in_ring(slot, other)
+            {
+                return Some(other);
+            }
+        }
+        None
     }
 
     /// The metric entered for the family whose name with `part` is `name` with `reserved`.
@@ -268,12 +273,7 @@ impl Ledger<'_> {
     /// Whether two families are in each other's way in text: they have a name in common, and are not one family there.
     fn share_name(&self, our: &Metric, their: &Metric) -> bool {
         let (ours, theirs) = (self.family_name(our), self.family_name(their));
-        let is_same = |a: &Part, b: &Part| {
-            ours.iter()
-                .copied()
-                .chain(a.suffix().bytes())
-                .eq(theirs.iter().copied().chain(b.suffix().bytes()))
-        };
+        let is_same = |a: &Part, b: &Part| is_same_name((ours, a.suffix()), (theirs, b.suffix()));
         if is_same(&our.text_part(), &their.text_part()) && our.text_type() == their.text_type() {
             return false;
         }
@@ -328,6 +328,13 @@ impl Ledger<'_> {
             series = next;
         }
     }
+}
+
+/// Whether two names, each of a stem and what it ends in, are one.
+pub(crate) fn is_same_name(ours: (&[u8], &str), theirs: (&[u8], &str)) -> bool {
+    let (short, long) = if ours.0.len() <= theirs.0.len() { (ours, theirs) } else { (theirs, ours) };
+    let rest = long.0.strip_prefix(short.0).and_then(|more| short.1.as_bytes().strip_prefix(more));
+    rest == Some(long.1.as_bytes())
 }
 
 /// Names of families are hashed apart from others.

@@ -278,6 +278,7 @@ impl Ledger<'_> {
     /// Makes the document visible that was read since the scrape began, or forgets its values if it is not `whole`.
     ///
     /// Says whether there are series that were not met for so long that they are [to be evicted](Self::evict).
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
         let (mut metric, bin, gone) = (row.first, row.bin, row.gone);
@@ -350,7 +351,7 @@ fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
     if let Some(factor) = factor.scales() {
         return scaled(kind, number::parse(bytes)? * factor);
     }
-    let signed = || number::signed(bytes).or_else(|| whole(number::parse(bytes)?));
+    let signed = || number::signed(bytes).or_else(|| number::whole(number::parse(bytes)?));
     let bits = match kind {
         Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return Some(Value::Text),
         Type::I32 => i64::from(i32::try_from(signed()?).ok()?).cast_unsigned(),
@@ -369,19 +370,11 @@ fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
 fn scaled(kind: Type, value: f64) -> Option<Value> {
     let bits = match kind {
         Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return None,
-        Type::I32 => i64::from(i32::try_from(whole(value)?).ok()?).cast_unsigned(),
-        Type::U32 => u64::from(u32::try_from(whole(value)?).ok()?),
-        Type::I64 => whole(value)?.cast_unsigned(),
-        Type::U64 => u64::try_from(whole(value)?).ok()?,
+        Type::I32 => i64::from(i32::try_from(number::whole(value)?).ok()?).cast_unsigned(),
+        Type::U32 => u64::from(u32::try_from(number::whole(value)?).ok()?),
+        Type::I64 => number::whole(value)?.cast_unsigned(),
+        Type::U64 => u64::try_from(number::whole(value)?).ok()?,
         _ => value.to_bits(),
     };
     Some(Value::Bits(bits))
-}
-
-/// The integer that a float is, where it is one and exactly so.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the way back compared")]
-fn whole(value: f64) -> Option<i64> {
-    const LIMIT: f64 = 9_007_199_254_740_992.0;
-    let integer = value as i64;
-    (value.abs() <= LIMIT && integer as f64 == value).then_some(integer)
 }

@@ -36,7 +36,13 @@ const fn entry_of(key: Key, slot: Slot) -> u32 {
 }
 
 /// The slot entered under `key` and `hash` that `is` the one looked for.
+#[inline]
 pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) -> bool) -> Option<Slot> {
+    find_dyn(index, key, hash, &mut is)
+}
+
+/// One function for all that is looked for, where size counts.
+fn find_dyn(index: &[u32], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool) -> Option<Slot> {
     let mask = index.len().checked_sub(1)?;
     let mut at = usize::try_from(hash).ok()? & mask;
     for _ in 0..=mask {
@@ -128,6 +134,7 @@ pub(crate) fn hash_word(seed: u64, word: u64) -> u32 {
     hash(seed, &word.to_le_bytes())
 }
 
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn fold(word: u64) -> u64 {
     let wide = u128::from(word).wrapping_mul(u128::from(K));
     #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]

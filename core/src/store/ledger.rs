@@ -105,6 +105,7 @@ pub(crate) struct Ledger<'a> {
 }
 
 impl Ledger<'_> {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn series(&mut self, slot: Slot) -> Option<&mut Series> {
         self.parts.series.get_mut(slot.index()?)
     }

@@ -21,6 +21,7 @@ mod storage;
 mod text;
 mod view;
 
+pub(crate) use family::is_same_name;
 pub use import::Refusal;
 pub use labelled::SeriesId;
 pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
@@ -236,8 +237,7 @@ impl<S: Storage> Store<S> {
     /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
     pub fn relearn(&mut self, source: SourceId) {
         self.ledger().age(source.0);
-        // What has no room to be remembered stays, under the old rules.
-        let _ = self.growing(|ledger| ledger.evict(source.0));
+        self.evict(source);
     }
 
     /// The source is no longer there: nobody waits for it, and its values are forgotten; its names, too, where PCP's
@@ -335,8 +335,7 @@ impl<S: Storage> Store<S> {
     /// Not to be called while a role [is busy](crate::role::Role::is_busy) with an answer.
     pub fn commit(&mut self, source: SourceId, whole: bool, holds_until: Instant) {
         if self.ledger().commit(source.0, whole) {
-            // What has no room to be remembered stays at hand, and is tried again.
-            let _ = self.growing(|ledger| ledger.evict(source.0));
+            self.evict(source);
         }
         let drawn = self.ticket;
         let Some(row) = self.source_mut(source) else { return };
@@ -346,6 +345,16 @@ impl<S: Storage> Store<S> {
         row.holds_until = holds_until;
         self.stirred |= row.wanted > row.finished;
         self.count_settled();
+    }
+
+    /// Takes what is old out of `source`.
+    fn evict(&mut self, source: SourceId) {
+        let evicted = self.growing(|ledger| ledger.evict(source.0, true));
+        // What has no room to be remembered stays at hand, and is tried again; where there is no room for anything at
+        // all, it is forgotten.
+        if evicted.is_err() && self.storage.lent().past.is_empty() {
+            let _ = self.ledger().evict(source.0, false);
+        }
     }
 
     /// Questions about names wait for the first scrape of `source` no longer. Requests for its values do.
@@ -420,14 +429,16 @@ impl<S: Storage> Store<S> {
     }
 
     /// What is in the store.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn view(&self) -> View<'_> {
-        View::new(self.storage.lent(), self.book)
+        View::new(self.storage.lent(), &self.book)
     }
 
     fn source_mut(&mut self, source: SourceId) -> Option<&mut Source> {
         self.storage.parts().sources.get_mut(source.0.index()?)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn ledger(&mut self) -> Ledger<'_> {
         Ledger { parts: self.storage.parts(), book: &mut self.book }
     }

@@ -61,6 +61,7 @@ impl Ledger<'_> {
         self.unlist();
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn row(&self, slot: Slot) -> Option<&Metric> {
         self.parts.metrics.get(slot.index()?)
     }

@@ -57,20 +57,20 @@ pub(crate) type Tell<'a> = &'a mut dyn FnMut(Known<'_>) -> bool;
 
 impl Ledger<'_> {
     /// Moves series of `source` that were not in the last documents to the past; the lines that were no instances are
-    /// forgotten.
-    pub(crate) fn evict(&mut self, source: Slot) -> Result<(), Full> {
+    /// forgotten, and so are instances that nobody `remembers`.
+    pub(crate) fn evict(&mut self, source: Slot, remembers: bool) -> Result<(), Full> {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(()) };
         let (mut metric, bin) = (row.first, row.bin);
         self.unchain(source);
-        self.evict_from(bin)?;
+        self.evict_from(bin, remembers)?;
         while let Some(row) = self.metric(metric).copied() {
-            self.evict_from(metric)?;
+            self.evict_from(metric, remembers)?;
             metric = row.next;
         }
         Ok(())
     }
 
-    fn evict_from(&mut self, metric: Slot) -> Result<(), Full> {
+    fn evict_from(&mut self, metric: Slot, remembers: bool) -> Result<(), Full> {
         let Some(row) = self.metric(metric).copied() else { return Ok(()) };
         let singular = row.desc.indom == InDom::NULL;
         let (mut before, mut slot) = (Slot::NONE, row.first);
@@ -78,7 +78,7 @@ impl Ledger<'_> {
             if !series.is_old() {
                 before = slot;
             } else {
-                if series.is_instance() && !singular {
+                if series.is_instance() && !singular && remembers {
                     self.pass(&row, metric, &series)?;
                 }
                 self.unhang(metric, before, &series);

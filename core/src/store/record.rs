@@ -51,6 +51,7 @@ impl Span {
     pub(crate) const EMPTY: Self = Self { at: 0, len: 0 };
 
     /// Its bytes in `text`; empty where it does not lie inside.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn of(self, text: &[u8]) -> &[u8] {
         let at = usize::try_from(self.at).unwrap_or(usize::MAX);
         let len = usize::try_from(self.len).unwrap_or(usize::MAX);

@@ -21,11 +21,11 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     lent: Lent<'a>,
-    book: Book,
+    book: &'a Book,
 }
 
 impl<'a> View<'a> {
-    pub(super) const fn new(lent: Lent<'a>, book: Book) -> Self {
+    pub(super) const fn new(lent: Lent<'a>, book: &'a Book) -> Self {
         Self { lent, book }
     }
 
@@ -65,6 +65,7 @@ impl<'a> View<'a> {
     }
 
     /// The metric in `slot`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn metric(&self, slot: Slot) -> Option<&'a Metric> {
         self.lent.metrics.get(slot.index()?)
     }
@@ -181,6 +182,7 @@ impl<'a> View<'a> {
     }
 
     /// The series in `slot`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn series_at(&self, slot: Slot) -> Option<&'a Series> {
         self.lent.series.get(slot.index()?)
     }

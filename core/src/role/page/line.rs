@@ -145,8 +145,11 @@ impl Sample<'_> {
 /// How often a label `source` is marked as exported, until no other has that name.
 fn marks(sent: LabelSet<'_>) -> usize {
     let is_taken = |marks: usize| {
-        let name = || core::iter::repeat_n(EXPORTED, marks).flat_map(str::bytes).chain(SOURCE.bytes());
-        sent.iter().any(|label| name().eq(label.name.raw().bytes()))
+        sent.iter().any(|label| {
+            let mut stem = label.name.raw().strip_suffix(SOURCE);
+            (0..marks).for_each(|_| stem = stem.and_then(|stem| stem.strip_prefix(EXPORTED)));
+            stem == Some("")
+        })
     };
     (1..MOST_MARKS).find(|marks| !is_taken(*marks)).unwrap_or(MOST_MARKS)
 }
@@ -163,18 +166,24 @@ fn point(token: &str, places: usize) -> Option<Timestamp> {
         Some((b'+', rest)) => (false, rest),
         _ => (false, token.as_bytes()),
     };
-    let mut parts = digits.split(|byte| *byte == b'.');
-    let (whole, fraction) = (parts.next()?, parts.next().unwrap_or_default());
+    let at = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
+    let (whole, fraction) = digits.split_at_checked(at)?;
+    let fraction = fraction.get(1..).unwrap_or_default();
     if !digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
         return rounded(number::parse(token.as_bytes())?, places);
     }
     let split = whole.len().saturating_sub(places);
     let (secs, rest) = whole.split_at_checked(split)?;
     // Fewer digits than places: zeros stand in front.
-    let zeros = core::iter::repeat_n(&b'0', places.saturating_sub(whole.len()));
-    let below = zeros.chain(rest).chain(fraction).chain(core::iter::repeat(&b'0')).take(9);
-    let nanos = below
-        .fold(0u32, |sum, &byte| sum.wrapping_mul(10).wrapping_add(u32::from(byte.saturating_sub(b'0'))));
+    let zeros = places.saturating_sub(whole.len());
+    let mut nanos = 0u32;
+    for place in 0..9_usize {
+        let digit = place
+            .checked_sub(zeros)
+            .and_then(|at| rest.get(at).or_else(|| fraction.get(at.saturating_sub(rest.len()))));
+        let digit = digit.map_or(0, |byte| byte.saturating_sub(b'0'));
+        nanos = nanos.wrapping_mul(10).wrapping_add(digit.into());
+    }
     let secs = if secs.is_empty() { 0 } else { number::signed(secs)? };
     Some(if !is_negative {
         Timestamp { secs, nanos }
