@@ -63,6 +63,11 @@ impl Rules for Globs {
     fn describe<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
         None
     }
+
+    fn remark<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        // Only pmproxy's pages have PCP lines, and what reads their units would be 3 KB of flash.
+        None
+    }
 }
 
 /// Whether a glob matches all of a name. What a `*` takes is as short as it can be, and longer only where what follows does
