@@ -117,7 +117,17 @@ pub struct Stored {
 impl<S: Storage> Store<S> {
     /// Declares a metric of `source`.
     pub fn declare(&mut self, source: SourceId, declaration: &Declaration<'_>) -> Result<MetricId, Full> {
-        self.growing(|ledger| ledger.declare(source.0, declaration, None)).map(MetricId)
+        self.declare_share(source, declaration, None)
+    }
+
+    /// Declares a metric, or with `share` that part of a histogram.
+    pub(super) fn declare_share(
+        &mut self,
+        source: SourceId,
+        declaration: &Declaration<'_>,
+        share: Option<Part>,
+    ) -> Result<MetricId, Full> {
+        self.growing(|ledger| ledger.declare(source.0, declaration, share)).map(MetricId)
     }
 
     /// Publishes a value of a declared metric.
@@ -225,8 +235,7 @@ const fn described<'a>(declaration: &Declaration<'a>, share: Option<Part>) -> De
 const EXPORTED: usize = 128;
 
 impl Ledger<'_> {
-    /// Declares a metric, or with `share` that part of a histogram.
-    pub(super) fn declare(
+    fn declare(
         &mut self,
         source: Slot,
         declaration: &Declaration<'_>,
