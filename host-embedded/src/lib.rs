@@ -18,6 +18,8 @@ pub mod metrics;
 mod neighbour;
 mod own;
 mod pages;
+#[cfg(all(feature = "check-readme", target_arch = "arm"))]
+mod readme;
 pub mod rules;
 mod settings;
 mod stats;
@@ -27,3 +29,8 @@ pub use memory::Memory;
 pub use pmbridge_core::time;
 pub use settings::{Address, Error, Neighbour, Settings};
 pub use stats::Stats;
+
+/// The code of the page for makers of firmware compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

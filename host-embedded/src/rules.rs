@@ -1,7 +1,8 @@
 //! Which of a neighbour's metrics are taken: globs on their names, as they are exposed.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use pmbridge_core::mapping::{Fate, PcpLine, Rules};
-use portable_atomic::{AtomicU32, Ordering};
 
 /// What is taken of a neighbour: names that match one of `include`, or all where there is none, but not those that match one
 /// of `exclude`. In a pattern `*` is any text, none too; all else is itself.
@@ -19,7 +20,7 @@ use portable_atomic::{AtomicU32, Ordering};
 pub struct Globs {
     include: &'static [&'static str],
     exclude: &'static [&'static str],
-    /// An atomic, as whoever lends it to a scrape lies in a static.
+    /// An atomic, for who scrapes lies in a static; nobody else counts, so that it need not be added to at once.
     dropped: AtomicU32,
 }
 
@@ -45,7 +46,7 @@ impl Rules for Globs {
     fn takes(&self, name: &str) -> bool {
         let takes = self.matches(name);
         if !takes {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.store(self.dropped().wrapping_add(1), Ordering::Relaxed);
         }
         takes
     }
@@ -60,6 +61,11 @@ impl Rules for Globs {
     }
 
     fn describe<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        None
+    }
+
+    fn remark<'a>(&self, _: &'a str) -> Option<PcpLine<'a>> {
+        // Only pmproxy's pages have PCP lines, and what reads their units would be 3 KB of flash.
         None
     }
 }

@@ -198,3 +198,33 @@ fn each_of_many_instances_has_its_own_value() {
         assert_eq!(values(store.view(), "device.digits")[1], ("1".to_owned(), u64::from(round) * 5));
     }
 }
+
+#[test]
+fn a_value_is_never_half_of_two_whoever_sets_it() {
+    static WIDE: Metric<u64> = Metric::gauge("device.wide", "All bits or none.");
+    static ADDED: Metric<u64, 2> = Metric::counter("device.added", "By all.").instances("to", &["a", "b"]);
+    static SEVENS: Histogram<2> = Histogram::new("device.sevens", "Seven each time.", [5, 10]);
+    const ROUNDS: u64 = 20_000;
+    let table = [SEVENS.entry()];
+    let (mut store, source) = declared(&table);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    WIDE.set(0, if round % 2 == 0 { u64::MAX } else { 0 });
+                    ADDED.add(1, 1);
+                    SEVENS.observe(7);
+                }
+            });
+        }
+        for _ in 0..1000 {
+            assert!(matches!(WIDE.value(0), Some(0 | u64::MAX)));
+            publish(&table, &mut store, source);
+            let of = |name: &str| values(store.view(), name).into_iter().map(|(_, n)| n).collect::<Vec<_>>();
+            let (buckets, sum, count) =
+                (of("device.sevens_bucket"), of("device.sevens_sum"), of("device.sevens_count"));
+            assert_eq!((buckets, sum), (vec![0, count[0], count[0]], vec![7 * count[0]]));
+        }
+    });
+    assert_eq!((ADDED.value(0), ADDED.value(1), ADDED.value(2)), (Some(0), Some(3 * ROUNDS), None));
+}

@@ -13,6 +13,7 @@ pub const MAX_LABELS: u32 = 64;
 ///
 /// Two sets that are spelled differently are different here, even where they mean the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LabelSet<'a>(&'a str);
 
 impl<'a> LabelSet<'a> {
@@ -73,6 +74,7 @@ impl<'a> Iterator for Labels<'a> {
 
 /// A name and a value that tell a series from its siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Label<'a> {
     /// What the label says something about.
     pub name: Name<'a>,
@@ -82,6 +84,7 @@ pub struct Label<'a> {
 
 /// A label's name. Names are equal, and in order, by what they mean, not by how they are spelled.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Name<'a>(&'a str);
 
 impl<'a> Name<'a> {
@@ -146,6 +149,7 @@ impl fmt::Display for Name<'_> {
 
 /// A text with escapes in it, as it was sent, without quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Escaped<'a>(&'a str);
 
 impl<'a> Escaped<'a> {

@@ -28,6 +28,7 @@ pub type Put<'p> = &'p mut dyn FnMut(&[u8]);
 
 /// What one line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Line<'a> {
     /// Nothing.
     Blank,
@@ -62,6 +63,7 @@ pub enum Line<'a> {
 
 /// A value of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Sample<'a> {
     /// Name and braces exactly as sent: equal bytes are the same series.
     pub raw: &'a [u8],
@@ -75,6 +77,7 @@ pub struct Sample<'a> {
 
 /// What a line says of the series that it opened with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tail<'a> {
     /// The value's token.
     pub value: &'a str,
@@ -86,6 +89,7 @@ pub struct Tail<'a> {
 
 /// One observation out of those that a value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Exemplar<'a> {
     /// What the observation belongs to, such as a trace.
     pub labels: LabelSet<'a>,

@@ -87,6 +87,7 @@ impl Kind {
 
 /// What stands above the samples of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "OpenMetrics has these lines")]
 pub struct Family<'a> {
     /// The name without what its samples' names end in.
@@ -101,6 +102,7 @@ pub struct Family<'a> {
 
 /// What a family is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_enums, reason = "either it was sent or not")]
 pub enum Help<'a> {
     /// The text itself.
@@ -175,6 +177,7 @@ pub fn sample(
 
 /// What may stand behind a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "the formats have no more")]
 pub struct Rest<'a> {
     /// When the value was taken.

@@ -4,6 +4,7 @@ use crate::wire::Writer;
 
 /// A request for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Get<'a> {
     /// The host as the URL has it, with its port.
     pub host: &'a str,

@@ -95,6 +95,7 @@ pub enum Method {
 
 /// A request whose head is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// What is to be done.
     pub method: Method,
@@ -175,6 +176,7 @@ fn quality(parameter: &[u8]) -> Option<u16> {
 
 /// What the head of a request comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'a> {
     /// The request.
     pub request: Request<'a>,
@@ -454,6 +456,7 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Encoded<'_>, Encoded<'_>)> {
 
 /// A name or a value of a query, as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Encoded<'a>(&'a [u8]);
 
 impl<'a> Encoded<'a> {

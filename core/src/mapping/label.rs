@@ -25,6 +25,7 @@ use crate::exposition::{value, writer::escape_label};
 
 /// What is an instance's own.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instance<'a> {
     /// Its number.
     pub id: i32,

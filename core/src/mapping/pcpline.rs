@@ -9,6 +9,7 @@ use crate::pcp::{Semantics, Type, Units};
 
 /// What a PCP line says.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PcpLine<'a> {
     /// The name below the source, dots and all.
     pub name: &'a str,

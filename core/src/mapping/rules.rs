@@ -4,6 +4,7 @@ use super::pcpline::PcpLine;
 
 /// What becomes of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_enums, reason = "the configuration has these words")]
 pub enum Fate {
     /// It tells instances apart, and is told with them.
@@ -42,6 +43,7 @@ pub trait Rules {
 
 /// Everything is taken as it comes.
 #[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing in it")]
 pub struct Plain;
 

@@ -25,6 +25,7 @@ impl Code {
 
 /// One attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Attr<'a> {
     /// What the value tells.
     pub code: Code,

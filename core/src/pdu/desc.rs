@@ -62,6 +62,7 @@ impl Reply {
 
 /// Asks what many metrics are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DescIds<'a> {
     /// -1 from those who know the habit; it says nothing.
     pub status: i32,
@@ -122,6 +123,7 @@ impl Head {
 
 /// Many descriptors, in the order asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Descs<'a> {
     descs: &'a [[u8; DESC_LEN]],
 }

@@ -5,6 +5,7 @@ use crate::wire::{self, Reader, Writer};
 
 /// Asks for values. Both kinds look alike; the answer is of the kind that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fetch<'a> {
     /// [`Kind::FETCH`] or [`Kind::HIGHRES_FETCH`].
     pub kind: Kind,

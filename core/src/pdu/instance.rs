@@ -6,6 +6,7 @@ use crate::wire::{self, Reader, Writer, size};
 
 /// Asks for all instances, for the number of a name, or for the name of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// The domain asked about.
     pub indom: InDom,
@@ -72,6 +73,7 @@ impl Head {
 
 /// One instance. Whichever of number and name was asked with need not be told again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Entry<'a> {
     /// The number, or [`IN_NULL`] where it is not told.
     pub inst: i32,
@@ -99,6 +101,7 @@ impl Entry<'_> {
 
 /// Instances of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instances<'a> {
     /// The domain asked about.
     pub indom: InDom,

@@ -136,6 +136,7 @@ impl Index {
 
 /// Label sets of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Labels<'a> {
     /// The ident asked about.
     pub ident: u32,
@@ -212,6 +213,7 @@ fn set<'a>(r: &mut Reader<'a>, body: &'a [u8]) -> Result<LabelSet<'a>, Error> {
 
 /// One set of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LabelSet<'a> {
     head: Set,
     index: &'a [u8],
@@ -249,6 +251,7 @@ impl<'a> LabelSet<'a> {
 
 /// One label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Label<'a> {
     /// The name.
     pub name: &'a [u8],

@@ -202,6 +202,7 @@ pub fn split(input: &[u8]) -> Result<Option<(Header, &[u8], usize)>, Error> {
 
 /// Metric ids, as bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pmids<'a>(&'a [[u8; 4]]);
 
 impl<'a> Pmids<'a> {

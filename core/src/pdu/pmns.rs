@@ -13,6 +13,7 @@ pub const NONLEAF: i32 = 1;
 
 /// Names, as a question or as an answer. An answer may be an error code in the place of the count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Names<'a> {
     strings: u32,
     statuses: u32,
@@ -182,6 +183,7 @@ pub const fn string_len(name: usize) -> u32 {
 
 /// One name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Name<'a> {
     /// [`LEAF`] or [`NONLEAF`], where it was asked for.
     pub status: Option<i32>,
@@ -218,6 +220,7 @@ fn name<'a>(r: &mut Reader<'a>, status: bool) -> Result<Name<'a>, Error> {
 
 /// Ids, as a question for names (of one id) or as the answer to names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ids<'a> {
     /// How many names were found, in pmcd's answer; 0 in an agent's and in questions.
     pub status: i32,
@@ -269,6 +272,7 @@ impl IdsHead {
 
 /// Asks for the children of a name: the last part of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Child<'a> {
     /// 1 where each child's status is wanted, else 0.
     pub subtype: i32,
@@ -300,6 +304,7 @@ impl<'a> Child<'a> {
 
 /// Asks for the whole names of all metrics at or below a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Traverse<'a> {
     /// The name; empty is the root.
     pub name: &'a [u8],

@@ -9,6 +9,7 @@ use crate::wire::{self, Reader, Writer, size};
 
 /// Which instances are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Profile<'a> {
     /// The client's context.
     pub context: i32,
@@ -112,6 +113,7 @@ impl<'a> Profile<'a> {
 
 /// What is wanted of one domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Selection<'a> {
     state: State,
     insts: &'a [[u8; 4]],

@@ -102,6 +102,7 @@ impl Value {
 
 /// A value too long for a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Block<'a> {
     /// How the bytes are to be read.
     pub kind: Type,
@@ -163,6 +164,7 @@ const fn block_head(kind: Type, len: usize) -> u32 {
 
 /// Values of metrics: an answer, or from a client values to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Results<'a> {
     /// [`Kind::RESULT`] or [`Kind::HIGHRES_RESULT`].
     pub kind: Kind,

@@ -63,6 +63,7 @@ impl Head {
 
 /// Help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Text<'a> {
     /// The ident asked about.
     pub ident: u32,

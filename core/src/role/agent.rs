@@ -22,6 +22,7 @@ use crate::{
 
 /// How an agent behaves.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "the host chooses all of it")]
 pub struct Settings {
     /// The process id, for the first PDU.

@@ -50,6 +50,7 @@ pub trait Inquirer {
 
 /// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_enums, reason = "the host makes it")]
 pub enum Ask<'a> {
     /// The names of all metrics at or below a name; empty is the root. Answered by [`Answer::Names`].
@@ -98,6 +99,7 @@ pub enum Ask<'a> {
 
 /// An answer, or what came before one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Answer<'a> {
     /// Names.
@@ -165,6 +167,7 @@ impl From<pdu::Error> for Error {
 
 /// How a client behaves.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "the host chooses all of it")]
 pub struct Settings {
     /// The process id, for the first PDU.

@@ -15,6 +15,7 @@ use crate::{
 
 /// Why a line was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
     /// It is no line of an exposition.
@@ -37,6 +38,7 @@ impl fmt::Display for Reason {
 
 /// A line that was not taken. The lines after it are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "what and where")]
 pub struct Refused {
     /// Which line, counted from 1.
@@ -53,6 +55,7 @@ impl fmt::Display for Refused {
 
 /// What came of a document so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Stats {
     /// Bytes.

@@ -39,6 +39,7 @@ pub trait Site {
 
 /// What a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_enums, reason = "a site says nothing else")]
 pub enum Answer {
     /// It is not known yet.
@@ -51,6 +52,7 @@ pub enum Answer {
 
 /// What is promised of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "a site makes it")]
 pub struct Page {
     /// The status that it comes with.
@@ -67,11 +69,13 @@ pub struct Page {
 
 /// The site cannot write on: the connection ends where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing to say")]
 pub struct Aborted;
 
 /// The conversation cannot go on: the connection is to be reset, so that nobody takes what came for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// The site gave up in the middle of a page.
@@ -88,6 +92,7 @@ impl core::error::Error for Error {}
 
 /// What an exporter puts up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "the host makes it")]
 pub struct Limits {
     /// Bytes of a request line.

@@ -38,6 +38,7 @@ use crate::{
 
 /// How far one step got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "two windows, and there will be no third")]
 pub struct Progress {
     /// Bytes of input that are no longer needed.

@@ -36,6 +36,7 @@ pub trait Sink<S: Storage> {
 
 /// Why a scrape brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// What came is not HTTP as it should be, or more than is allowed.

@@ -19,6 +19,7 @@ use crate::{
 
 /// A series of a declared metric, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SeriesId(Slot);
 
 impl<S: Storage> Store<S> {
@@ -32,14 +33,11 @@ impl<S: Storage> Store<S> {
         instance: Option<(&str, &str)>,
         labels: &[(&str, &str)],
     ) -> Result<SeriesId, Full> {
-        self.growing(|ledger| {
-            ledger.declare_series(metric.0, &|put| {
-                for (n, label) in instance.iter().chain(labels).enumerate() {
-                    write_label(n > 0, *label, put);
-                }
-            })
+        self.make_series(metric, &|put| {
+            for (n, label) in instance.iter().chain(labels).enumerate() {
+                write_label(n > 0, *label, put);
+            }
         })
-        .map(SeriesId)
     }
 
     /// Declares a histogram of integers: the metrics `NAME_bucket`, `NAME_sum` and `NAME_count`, of 64 bits without a sign,
@@ -55,26 +53,31 @@ impl<S: Storage> Store<S> {
         labels: &[(&str, &str)],
         bounds: &[u64],
     ) -> Result<[MetricId; 3], Full> {
-        let mut declare = |part| self.growing(|ledger| ledger.declare(source.0, declaration, Some(part)));
-        let [bucket, sum, count] = [declare(Part::Bucket)?, declare(Part::Sum)?, declare(Part::Count)?];
+        let mut all = [MetricId(Slot::NONE); 3];
+        for (metric, part) in all.iter_mut().zip([Part::Bucket, Part::Sum, Part::Count]) {
+            *metric = self.declare_share(source, declaration, Some(part))?;
+        }
+        let [bucket, sum, count] = all;
         let factor = export::factor(Naming::Prometheus, declaration.units);
         for bound in bounds.iter().map(Some).chain([None]) {
-            self.growing(|ledger| {
-                ledger.declare_series(bucket, &|put| {
-                    put(b"le=\"");
-                    match bound {
-                        Some(bound) => factor.unsigned(*bound, put),
-                        None => put(b"+Inf"),
-                    }
-                    put(b"\"");
-                    labels.iter().for_each(|label| write_label(true, *label, put));
-                })
+            self.make_series(bucket, &|put| {
+                put(b"le=\"");
+                match bound {
+                    Some(bound) => factor.unsigned(*bound, put),
+                    None => put(b"+Inf"),
+                }
+                put(b"\"");
+                labels.iter().for_each(|label| write_label(true, *label, put));
             })?;
         }
         for metric in [sum, count] {
-            self.declare_series(MetricId(metric), None, labels)?;
+            self.declare_series(metric, None, labels)?;
         }
-        Ok([bucket, sum, count].map(MetricId))
+        Ok(all)
+    }
+
+    fn make_series(&mut self, metric: MetricId, write: &dyn Fn(Put<'_>)) -> Result<SeriesId, Full> {
+        self.growing(|ledger| ledger.declare_series(metric.0, write)).map(SeriesId)
     }
 
     /// The first declared metric of a source.

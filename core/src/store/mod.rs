@@ -42,6 +42,7 @@ use text::Field;
 
 /// A source, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SourceId(pub(crate) Slot);
 
 impl SourceId {
@@ -53,6 +54,7 @@ impl SourceId {
 
 /// Which request a scrape must follow to be fresh enough for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ticket(u64);
 
 /// What the bridge knows.

@@ -21,6 +21,7 @@ use crate::{
 
 /// What a metric is that the host declares.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "a declaration names all of these")]
 pub struct Declaration<'a> {
     /// Its whole name.
@@ -45,6 +46,7 @@ pub struct Declaration<'a> {
 
 /// What a declared metric has values for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_enums, reason = "a declaration is one of these")]
 pub enum Instances {
     /// It has one value.
@@ -59,6 +61,7 @@ pub enum Instances {
 
 /// Of what a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "an instance is a number and a name")]
 pub struct Instance<'a> {
     /// The number that it has or is to have, or the next that is free.
@@ -84,10 +87,12 @@ impl<'a> Instance<'a> {
 
 /// A metric, for as long as the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MetricId(pub(super) Slot);
 
 /// A value to publish, as its metric's type has it.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Published<'a> {
     /// The 64 bits of a number: integers as they are (signed ones extended), floats as IEEE doubles.
@@ -98,6 +103,7 @@ pub enum Published<'a> {
 
 /// A value that a client has stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Stored {
     /// The metric.
@@ -111,7 +117,17 @@ pub struct Stored {
 impl<S: Storage> Store<S> {
     /// Declares a metric of `source`.
     pub fn declare(&mut self, source: SourceId, declaration: &Declaration<'_>) -> Result<MetricId, Full> {
-        self.growing(|ledger| ledger.declare(source.0, declaration, None)).map(MetricId)
+        self.declare_share(source, declaration, None)
+    }
+
+    /// Declares a metric, or with `share` that part of a histogram.
+    pub(super) fn declare_share(
+        &mut self,
+        source: SourceId,
+        declaration: &Declaration<'_>,
+        share: Option<Part>,
+    ) -> Result<MetricId, Full> {
+        self.growing(|ledger| ledger.declare(source.0, declaration, share)).map(MetricId)
     }
 
     /// Publishes a value of a declared metric.
@@ -219,8 +235,7 @@ const fn described<'a>(declaration: &Declaration<'a>, share: Option<Part>) -> De
 const EXPORTED: usize = 128;
 
 impl Ledger<'_> {
-    /// Declares a metric, or with `share` that part of a histogram.
-    pub(super) fn declare(
+    fn declare(
         &mut self,
         source: Slot,
         declaration: &Declaration<'_>,

@@ -18,6 +18,7 @@ use crate::{
 
 /// Something that has an id, for the host to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Known<'a> {
     /// A further cluster of a source.

@@ -18,6 +18,7 @@ pub type Word = u16;
 
 /// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot(Word);
 
 impl Slot {
@@ -69,6 +70,7 @@ const fn wide(word: Word) -> u32 {
 
 /// A run of the store's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Span {
     at: Word,
     len: Word,

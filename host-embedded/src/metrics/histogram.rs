@@ -101,35 +101,26 @@ pub(super) struct Observed {
     rest: &'static [Mutex<Cell<u64>>; 2],
 }
 
-/// A histogram at one moment: what fell into each bucket, and above all; the sum.
+/// A histogram at one moment: how many observations were at most each bound, how many there were, and their sum.
 pub(super) struct Moment {
-    buckets: [u64; MOST_BOUNDS],
-    above: u64,
+    pub(super) at_most: [u64; MOST_BOUNDS],
+    pub(super) count: u64,
     pub(super) sum: u64,
 }
 
 impl Observed {
     /// All of it, with interrupts off for as long as that many words take.
     pub(super) fn now(&self) -> Moment {
-        let mut moment = Moment { buckets: [0; MOST_BOUNDS], above: 0, sum: 0 };
+        let mut moment = Moment { at_most: [0; MOST_BOUNDS], count: 0, sum: 0 };
         critical_section::with(|token| {
-            for (to, from) in moment.buckets.iter_mut().zip(self.buckets) {
-                *to = from.borrow(token).get();
+            for (to, from) in moment.at_most.iter_mut().zip(self.buckets) {
+                moment.count = moment.count.wrapping_add(from.borrow(token).get());
+                *to = moment.count;
             }
             let [above, sum] = self.rest;
-            (moment.above, moment.sum) = (above.borrow(token).get(), sum.borrow(token).get());
+            moment.count = moment.count.wrapping_add(above.borrow(token).get());
+            moment.sum = sum.borrow(token).get();
         });
         moment
-    }
-}
-
-impl Moment {
-    /// How many observations were at most each of so many bounds; then how many there were.
-    pub(super) fn at_most(&self, bounds: usize) -> impl Iterator<Item = u64> + '_ {
-        let counts = self.buckets.iter().take(bounds).chain([&self.above]);
-        counts.scan(0u64, |all, count| {
-            *all = all.wrapping_add(*count);
-            Some(*all)
-        })
     }
 }

@@ -1,9 +1,9 @@
 //! Numbers: one, or one for each instance.
 
-use core::mem;
+use core::cell::Cell;
 
+use critical_section::Mutex;
 use pmbridge_core::pcp::{Semantics, Type, Units};
-use portable_atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{
     about::About,
@@ -11,20 +11,13 @@ use super::{
 };
 
 /// A number that can be the value of a metric: `u32`, `i32`, `f32`, `u64`, `i64` or `f64`.
-pub trait Value: Copy + 'static {
+pub trait Value: Copy + Send + 'static {
     /// How PCP encodes it.
     #[doc(hidden)]
     const KIND: Type;
-    /// What holds it.
+    /// What a metric begins with.
     #[doc(hidden)]
-    type Cell: Sync + 'static;
-    /// A cell that holds nothing.
-    #[doc(hidden)]
-    const ZERO: Self::Cell;
-    #[doc(hidden)]
-    fn store(self, cell: &Self::Cell);
-    #[doc(hidden)]
-    fn load(cell: &Self::Cell) -> Self;
+    const ZERO: Self;
     /// The 64 bits that the store keeps of it.
     #[doc(hidden)]
     fn to_bits(self) -> u64;
@@ -33,7 +26,7 @@ pub trait Value: Copy + 'static {
 /// A number that can be added to.
 pub trait Integer: Value {
     #[doc(hidden)]
-    fn add(self, cell: &Self::Cell);
+    fn plus(self, more: Self) -> Self;
 }
 
 /// A metric with a number of type `T`, or `N` of them, one for each instance.
@@ -57,7 +50,7 @@ pub trait Integer: Value {
 #[derive(Debug)]
 pub struct Metric<T: Value, const N: usize = 1> {
     about: About,
-    cells: [T::Cell; N],
+    cells: [Mutex<Cell<T>>; N],
 }
 
 impl<T: Value> Metric<T> {
@@ -77,7 +70,7 @@ impl<T: Value> Metric<T> {
     }
 
     const fn new(about: About) -> Self {
-        Self { about, cells: [T::ZERO] }
+        Self { about, cells: [Mutex::new(Cell::new(T::ZERO))] }
     }
 
     /// It has a value for each of these, which are the values of this label.
@@ -86,10 +79,10 @@ impl<T: Value> Metric<T> {
         label: &'static str,
         instances: &'static [&'static str; M],
     ) -> Metric<T, M> {
-        let about = self.about.with_instances(label, instances);
-        // What is generic cannot be dropped in a constant.
-        mem::forget(self);
-        Metric { about, cells: [const { T::ZERO }; M] }
+        Metric {
+            about: self.about.with_instances(label, instances),
+            cells: [const { Mutex::new(Cell::new(T::ZERO)) }; M],
+        }
     }
 }
 
@@ -122,13 +115,13 @@ impl<T: Value, const N: usize> Metric<T, N> {
     /// that is 0.
     pub fn set(&self, instance: usize, value: T) {
         if let Some(cell) = self.cells.get(instance) {
-            value.store(cell);
+            critical_section::with(|token| cell.borrow(token).set(value));
         }
     }
 
     /// The value of an instance, by its place among them.
     pub fn value(&self, instance: usize) -> Option<T> {
-        self.cells.get(instance).map(T::load)
+        self.cells.get(instance).map(|cell| critical_section::with(|token| cell.borrow(token).get()))
     }
 }
 
@@ -136,7 +129,10 @@ impl<T: Integer, const N: usize> Metric<T, N> {
     /// Adds to the value of an instance, by its place among them; beyond the largest it begins anew.
     pub fn add(&self, instance: usize, more: T) {
         if let Some(cell) = self.cells.get(instance) {
-            more.add(cell);
+            critical_section::with(|token| {
+                let cell = cell.borrow(token);
+                cell.set(cell.get().plus(more));
+            });
         }
     }
 }
@@ -148,24 +144,13 @@ impl<T: Value, const N: usize> Numbers for Metric<T, N> {
 }
 
 macro_rules! value {
-    ($value:ty, $kind:ident, $cell:ident, $word:ty, $to:expr, $from:expr, $bits:expr) => {
+    ($value:ty, $kind:ident, $zero:expr, $bits:expr) => {
         impl Value for $value {
             const KIND: Type = Type::$kind;
-            type Cell = $cell;
-            const ZERO: $cell = $cell::new(0);
-
-            fn store(self, cell: &$cell) {
-                let to: fn($value) -> $word = $to;
-                cell.store(to(self), Ordering::Relaxed);
-            }
-
-            fn load(cell: &$cell) -> Self {
-                let from: fn($word) -> $value = $from;
-                from(cell.load(Ordering::Relaxed))
-            }
+            const ZERO: Self = $zero;
 
             fn to_bits(self) -> u64 {
-                let bits: fn($value) -> u64 = $bits;
+                let bits: fn(Self) -> u64 = $bits;
                 bits(self)
             }
         }
@@ -173,23 +158,20 @@ macro_rules! value {
 }
 
 macro_rules! integer {
-    ($value:ty, $to:expr) => {
+    ($value:ty, $kind:ident, $bits:expr) => {
+        value!($value, $kind, 0, $bits);
+
         impl Integer for $value {
-            fn add(self, cell: &Self::Cell) {
-                let to = $to;
-                cell.fetch_add(to(self), Ordering::Relaxed);
+            fn plus(self, more: Self) -> Self {
+                self.wrapping_add(more)
             }
         }
     };
 }
 
-value!(u32, U32, AtomicU32, u32, |v| v, |v| v, u64::from);
-value!(i32, I32, AtomicU32, u32, i32::cast_unsigned, u32::cast_signed, |v| i64::from(v).cast_unsigned());
-value!(f32, FLOAT, AtomicU32, u32, f32::to_bits, f32::from_bits, |v| f64::from(v).to_bits());
-value!(u64, U64, AtomicU64, u64, |v| v, |v| v, |v| v);
-value!(i64, I64, AtomicU64, u64, i64::cast_unsigned, u64::cast_signed, i64::cast_unsigned);
-value!(f64, DOUBLE, AtomicU64, u64, f64::to_bits, f64::from_bits, f64::to_bits);
-integer!(u32, |v| v);
-integer!(i32, i32::cast_unsigned);
-integer!(u64, |v| v);
-integer!(i64, i64::cast_unsigned);
+integer!(u32, U32, u64::from);
+integer!(i32, I32, |value| i64::from(value).cast_unsigned());
+integer!(u64, U64, |value| value);
+integer!(i64, I64, i64::cast_unsigned);
+value!(f32, FLOAT, 0.0, |value| f64::from(value).to_bits());
+value!(f64, DOUBLE, 0.0, f64::to_bits);

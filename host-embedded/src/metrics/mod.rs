@@ -34,9 +34,8 @@
 //! protocol, names twice, no help, instances or bounds that are not distinct. A table made by hand, of
 //! [`Entry`]s, is checked for names that come twice when it is [declared](declare).
 //!
-//! Values are words that are set at once, so that an interrupt may set one while another set is under way. On a chip
-//! without atomics of 64 bits that is a few cycles with interrupts off, by the chip's `critical-section`; strings and
-//! observations always are.
+//! Values are set with interrupts off, by the chip's `critical-section`, for the few cycles that a word takes, so that an
+//! interrupt may set one while another set is under way. A string takes as long as it is; at most [`MOST_TEXT`] bytes.
 
 mod about;
 mod histogram;

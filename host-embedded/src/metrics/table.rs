@@ -3,9 +3,7 @@
 use core::{cell::Cell, fmt};
 
 use critical_section::Mutex;
-use pmbridge_core::store::{
-    Declaration, Full, Instances, MetricId, Published, SeriesId, SourceId, Storage, Store,
-};
+use pmbridge_core::store::{Declaration, Full, Instances, MetricId, Published, SourceId, Storage, Store};
 
 use super::{about::About, histogram::Observed, text::MOST_TEXT};
 
@@ -115,33 +113,25 @@ impl Entry {
 
     /// Publishes its values; the metric behind it.
     fn publish<S: Storage>(&self, store: &mut Store<S>, metric: MetricId) -> Result<Option<MetricId>, Full> {
-        let first = store.first_series(metric);
         match &self.cells {
-            Cells::Numbers(numbers) => {
-                renew(store, first, (0..self.series()).map(|instance| numbers.bits(instance)))?;
-            }
+            Cells::Numbers(numbers) => renew(store, metric, &mut |instance| numbers.bits(instance)),
             Cells::Text { len, bytes } => {
                 let mut room = [0; MOST_TEXT];
                 let text = copied(&mut room, len, bytes);
-                if let Some(series) = first {
+                if let Some(series) = store.first_series(metric) {
                     store.renew(series, Published::Text(text))?;
                 }
+                Ok(store.declared_after(metric))
             }
             Cells::Histogram(observed) => {
                 let now = observed.now();
-                renew(store, first, now.at_most(observed.bounds.len()))?;
-                let all = now.at_most(observed.bounds.len()).last().unwrap_or_default();
-                let mut last = metric;
-                for value in [now.sum, all] {
-                    let Some(next) = store.declared_after(last) else { return Ok(None) };
-                    let series = store.first_series(next);
-                    renew(store, series, [value])?;
-                    last = next;
-                }
-                return Ok(store.declared_after(last));
+                let bounds = observed.bounds.len();
+                let mut at_most = |n| now.at_most.get(n).copied().filter(|_| n < bounds).unwrap_or(now.count);
+                let Some(sum) = renew(store, metric, &mut at_most)? else { return Ok(None) };
+                let Some(count) = renew(store, sum, &mut |_| now.sum)? else { return Ok(None) };
+                renew(store, count, &mut |_| now.count)
             }
         }
-        Ok(store.declared_after(metric))
     }
 }
 
@@ -172,17 +162,18 @@ pub fn publish<S: Storage>(table: &[Entry], store: &mut Store<S>, source: Source
     store.published(source);
 }
 
+/// Publishes the values of a metric, by the places of its instances; the metric behind it.
 fn renew<S: Storage>(
     store: &mut Store<S>,
-    first: Option<SeriesId>,
-    values: impl IntoIterator<Item = u64>,
-) -> Result<(), Full> {
-    let mut series = first;
-    for bits in values {
-        let Some(this) = series else { break };
-        series = store.renew(this, Published::Bits(bits))?;
+    metric: MetricId,
+    value: &mut dyn FnMut(usize) -> u64,
+) -> Result<Option<MetricId>, Full> {
+    let (mut series, mut place) = (store.first_series(metric), 0usize);
+    while let Some(this) = series {
+        series = store.renew(this, Published::Bits(value(place)))?;
+        place = place.saturating_add(1);
     }
-    Ok(())
+    Ok(store.declared_after(metric))
 }
 
 /// The string of a metric as it is now.

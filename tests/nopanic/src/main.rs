@@ -246,6 +246,16 @@ fn publish(store: &mut Store<Memory>, own: SourceId, text: &str) {
         let _ =
             black_box(store.publish(metric, Instance::numbered(black_box(1), text), Published::Text(text)));
         store.withdraw(metric, black_box(1));
+        let _ = black_box(store.declare_series(metric, black_box(Some((text, text))), &[(text, text)]));
+    }
+    let _ = black_box(store.declare_histogram(own, &declaration, &[(text, text)], black_box(&[1, 2])));
+    let mut metric = store.first_declared(own);
+    while let Some(this) = metric {
+        let mut series = store.first_series(this);
+        while let Some(this) = series {
+            series = store.renew(this, Published::Bits(black_box(1))).unwrap_or_default();
+        }
+        metric = store.declared_after(this);
     }
 }
 
