@@ -19,6 +19,7 @@ use crate::{
     clients::{self, Client, Known},
     conn::{self, Line, Worth},
     door::{Closed, Door, Gate, Knock},
+    log,
     memory::{Buffers, FRAMES, HEAD, Later, Memory, QUESTION, RX, Slices, TX},
     metrics::{self, Entry},
     neighbour::{Lane, Lanes, Puller},
@@ -225,7 +226,9 @@ impl<'m> Inner<'m> {
     /// Moves to where DHCP says.
     fn settle_down(&mut self, now: Instant) {
         let Some(handle) = self.dhcp else { return };
-        if address::change(&mut self.iface, &mut self.sockets, handle) {
+        let Some(address) = address::change(&mut self.iface, &mut self.sockets, handle) else { return };
+        log::address(address);
+        if address.is_some() {
             self.stats.leases = self.stats.leases.wrapping_add(1);
             // Nobody could be reached before.
             self.lanes.iter_mut().for_each(|lane| lane.hurry(now));
@@ -417,6 +420,7 @@ impl<'m> Inner<'m> {
         // A flood of first segments takes one place at most from those who have said something.
         let Some((_, _, place)) = least.filter(|(worth, ..)| *worth != Worth::Idle || !half_open) else {
             self.stats.refused = self.stats.refused.wrapping_add(1);
+            log::refused(knock.from, port);
             return false;
         };
         self.stats.evicted = self.stats.evicted.wrapping_add(1);

@@ -13,6 +13,7 @@ mod agent;
 mod clients;
 mod conn;
 mod door;
+mod log;
 pub mod memory;
 pub mod metrics;
 mod neighbour;
