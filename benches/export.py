@@ -85,14 +85,14 @@ def get(connection, url):
             if not piece:
                 raise OSError("cut")
             length += len(piece)
-        return length, connection, None
+        return length, connection
     tail, length = rest[-5:], len(rest)
     while tail != b"0\r\n\r\n":
         piece = connection.recv(1 << 18)
         if not piece:
             raise OSError("cut")
         tail, length = (tail + piece)[-5:], length + len(piece)
-    return length, connection, None
+    return length, connection
 
 
 def page(url):
@@ -138,7 +138,7 @@ def latency(url, count):
     connection, times = None, []
     for _ in range(count):
         begun = time.perf_counter()
-        _, connection, _ = get(connection, url)
+        _, connection = get(connection, url)
         times.append(time.perf_counter() - begun)
     return statistics.median(times)
 
@@ -152,7 +152,7 @@ def load(exporter, workers, seconds):
         connection, times = None, []
         while time.perf_counter() - begun < seconds and exporter.process.poll() is None:
             try:
-                _, connection, _ = get(connection, exporter.url)
+                _, connection = get(connection, exporter.url)
                 times.append(time.perf_counter())
             except OSError:
                 connection = None

@@ -1,4 +1,4 @@
-"""Peers of pmbridge export for programs in Python: a private pmcd with many agents, exporters, and what processes use."""
+"""Peers for programs in Python: a private pmcd, one with many agents, exporters, and what processes use."""
 import os
 import re
 import shutil
@@ -25,27 +25,42 @@ STUBS = {
 }
 
 
-class Site:
-    """A private pmcd in a directory of its own; `prefix` is a command to run it under, as in a network namespace."""
+class Pmcd:
+    """A pmcd in a directory of its own, over many lives; `prefix` is a command to run it under, as in a network namespace."""
 
-    def __init__(self, agents, many=2000, mapped=(3, 4), prefix=()):
-        self.dir = tempfile.mkdtemp(prefix="pmbridge-export-")
-        os.chmod(self.dir, 0o755)
-        for part in ("var/config/pmda", "run", "log", "tmp/mmv"):
+    def __init__(self, name, parts=(), prefix=()):
+        self.dir = tempfile.mkdtemp(prefix="pmbridge-%s-" % name)
+        os.chmod(self.dir, 0o755)  # agents give root up
+        for part in ("var/config/pmda", "run", "log", "tmp", *parts):
             os.makedirs(self.path(part))
         os.symlink("/var/lib/pcp/pmns", self.path("var/pmns"))
-        self.many, self.prefix, self.process, self.lives = many, list(prefix), None, 0
+        self.prefix, self.process, self.lives = list(prefix), None, 0
         self.env = dict(os.environ, LC_ALL="C.UTF-8")
         for variable, part in (("VAR", "var"), ("RUN", "run"), ("LOG", "log"), ("TMP", "tmp")):
             self.env["PCP_%s_DIR" % variable] = self.path(part)
         self.port = free_port()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def launch(self):
+        self.lives += 1
+        command = self.prefix + ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-i", "127.0.0.1", "-p", str(self.port), "-U", "root"]
+        command += ["-s", self.path("run/pmcd.socket"), "-c", self.path("pmcd.conf"), "-n", self.path("pmns")]
+        command += ["-l", self.path("log/pmcd%d.log" % self.lives)]
+        self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+class Site(Pmcd):
+    """A pmcd with these agents."""
+
+    def __init__(self, agents, many=2000, mapped=(3, 4), prefix=()):
+        super().__init__("export", ["tmp/mmv"], prefix)
+        self.many = many
         self.configure(agents)
         if "mmv" in agents:
             writer = ["/usr/bin/python3", os.path.join(AWKWARD, "mmv.py"), "mapped", str(mapped[0]), str(mapped[1])]
             subprocess.run(writer, env=self.env, check=True)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
 
     def configure(self, agents):
         with open(self.path("pmcd.conf"), "w") as conf:
@@ -64,11 +79,7 @@ class Site:
         subprocess.run(merge, cwd="/var/lib/pcp/pmns", check=True)
 
     def start(self):
-        command = self.prefix + ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-i", "127.0.0.1", "-p", str(self.port), "-U", "root"]
-        command += ["-s", self.path("run/pmcd.socket"), "-c", self.path("pmcd.conf"), "-n", self.path("pmns")]
-        self.lives += 1
-        command += ["-l", self.path("log/pmcd%d.log" % self.lives)]
-        self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.launch()
         wait_for("pmcd", lambda: self.pminfo("pmcd.version"))
 
     def pminfo(self, *arguments):
@@ -152,7 +163,10 @@ def wait_for(what, condition, patience=60):
 
 
 def usage(pid):
-    """Resident bytes and descriptors."""
-    with open("/proc/%d/status" % pid) as file:
-        fields = dict(line.split(":", 1) for line in file if ":" in line)
-    return int(fields["VmRSS"].split()[0]) * 1024, len(os.listdir("/proc/%d/fd" % pid))
+    """Resident bytes, descriptors and threads, nothing where the process has gone."""
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+        return int(fields["VmRSS"].split()[0]) * 1024, len(os.listdir("/proc/%d/fd" % pid)), int(fields["Threads"])
+    except (OSError, KeyError):
+        return None

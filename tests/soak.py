@@ -10,16 +10,16 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from ctypes import c_uint
 
 import cpmapi as c
 from pcp import pmapi
+
+from peers import Pmcd, children, free_port, usage, wait_for
 
 STEADY, SERIES, CHURNING, FRESH, EDITED = 4, 50, 2, 25, 6
 SICK = ["error", "close", "hang", "drip", "truncated", "garbage", "empty"]
@@ -115,26 +115,17 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-class Site:
+class Site(Pmcd):
     """A private pmcd with the PMDA, its sources and its pmlogger, over many lives of pmcd."""
 
     def __init__(self, command, endpoints):
-        self.dir = tempfile.mkdtemp(prefix="pmbridge-soak-")
-        os.chmod(self.dir, 0o755)  # the PMDA gives root up
-        for part in ("config.d", "var/config/pmda", "run", "log", "tmp", "archives"):
-            os.makedirs(self.path(part))
-        os.symlink("/var/lib/pcp/pmns", self.path("var/pmns"))
+        super().__init__("soak", ("config.d", "archives"))
         try:
             shutil.chown(self.path("var/config/pmda"), "pcp")
         except (LookupError, PermissionError):
             pass
         self.endpoints = endpoints
-        self.lives = 0
-        self.pmcd = self.pmlogger = None
-        self.env = dict(os.environ, LC_ALL="C.UTF-8")
-        for variable, part in (("VAR", "var"), ("RUN", "run"), ("LOG", "log"), ("TMP", "tmp")):
-            self.env["PCP_%s_DIR" % variable] = self.path(part)
-        self.port = free_port()
+        self.pmlogger = None
         self.write("pmns", "root {\n\topenmetrics\t144:*:*\n}\n")
         arguments = "-c %s -d 144 -l %s" % (self.path("config.d"), self.path("pmda.log"))
         self.write("pmcd.conf", "openmetrics\t144\tpipe\tbinary notready\t%s %s\n" % (command, arguments))
@@ -150,9 +141,6 @@ class Site:
         self.write("config.d/script.sh", "#!/bin/sh\ncat %s\n" % self.path("page.txt"))
         os.chmod(self.path("config.d/script.sh"), 0o755)
 
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
     def write(self, name, content):
         """Replaces a file at once, as an editor does; threads may at the same time."""
         new = self.path("new%d" % threading.get_ident())
@@ -166,15 +154,9 @@ class Site:
 
     def run_pmcd(self):
         """Starts pmcd, and finds its PMDA."""
-        self.lives += 1
-        self.pmcd = subprocess.Popen(
-            ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-i", "127.0.0.1", "-p", str(self.port), "-U", "root"]
-            + ["-s", self.path("run/pmcd.socket"), "-c", self.path("pmcd.conf"), "-n", self.path("pmns")]
-            + ["-l", self.path("log/pmcd.log")],
-            env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        self.launch()
         self.context = wait_for("pmcd", self.connect)
-        self.pmda = wait_for("the PMDA", lambda: (children(self.pmcd.pid) or [None])[0])
+        self.pmda = wait_for("the PMDA", lambda: (children(self.process.pid) or [None])[0])
 
     def start(self):
         """Starts pmcd and pmlogger, once the sources that are well show."""
@@ -208,11 +190,11 @@ class Site:
 
     def is_whole(self):
         """Whether pmcd still has the PMDA that it started."""
-        return self.pmcd.poll() is None and self.pmda in children(self.pmcd.pid)
+        return self.process.poll() is None and self.pmda in children(self.process.pid)
 
     def stop(self):
         """Ends pmcd; gives what was left of the PMDA ten seconds later."""
-        for process in (self.pmlogger, self.pmcd):
+        for process in (self.pmlogger, self.process):
             if process and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
@@ -222,40 +204,6 @@ class Site:
             time.sleep(0.1)
         os.kill(self.pmda, signal.SIGKILL)
         return ["the PMDA outlived pmcd in life %d" % self.lives]
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def children(pid):
-    try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
-
-
-def wait_for(what, condition, patience=60):
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise SystemExit("gave up waiting for %s" % what)
-
-
-def usage(pid):
-    """Resident bytes, descriptors and threads, nothing where the process has gone."""
-    try:
-        with open("/proc/%d/status" % pid) as file:
-            fields = dict(line.split(":", 1) for line in file if ":" in line)
-        return int(fields["VmRSS"].split()[0]) * 1024, len(os.listdir("/proc/%d/fd" % pid)), int(fields["Threads"])
-    except (OSError, KeyError):
-        return None
 
 
 class Watch:
@@ -504,7 +452,7 @@ def main():
         live(site, watch, begun + length)
         wells = finale(site, watch, trouble)
     finally:
-        if site.pmcd:
+        if site.process:
             leftovers += site.stop()
     faults = report(site, watch, trouble, samples, wells, leftovers + check_archives(site))
     for fault in faults:

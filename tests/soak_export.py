@@ -91,10 +91,10 @@ class Samples(threading.Thread):
 
     def run(self):
         while True:
-            try:
-                self.rows.append((time.time(),) + peers.usage(self.pid))
-            except OSError:
+            used = peers.usage(self.pid)
+            if not used:
                 return
+            self.rows.append((time.time(), *used))
             time.sleep(1)
 
 

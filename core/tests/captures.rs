@@ -12,8 +12,9 @@
     reason = "a test may panic, and does so where the data is wrong"
 )]
 
+mod recorded;
+
 use std::fs;
-use std::path::Path;
 
 use pmbridge_core::pdu::{
     Error, Kind, attr, creds, desc, error, fetch, instance, label, pmns, profile, result, split, text,
@@ -39,27 +40,19 @@ impl Captured {
 /// All PDUs of the files whose name starts so.
 fn captured(prefix: &str) -> Vec<Captured> {
     let mut all = Vec::new();
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/pdu");
-    for entry in fs::read_dir(directory).unwrap() {
+    for entry in fs::read_dir(recorded::directory()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if !name.starts_with(prefix) || !name.ends_with(".jsonl") {
             continue;
         }
         for (line, number) in fs::read_to_string(&path).unwrap().lines().zip(1..) {
-            if let Some(bytes) = hex(line) {
+            if let Some(bytes) = recorded::bytes(line) {
                 all.push(Captured { place: format!("{name}:{number}"), bytes });
             }
         }
     }
     all
-}
-
-/// The bytes of the field `hex`, which lines about a connection's end do not have.
-fn hex(line: &str) -> Option<Vec<u8>> {
-    let (_, value) = line.split_once("\"hex\": \"")?;
-    let (digits, _) = value.split_once('"')?;
-    Some((0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect())
 }
 
 /// Parses a PDU's body and emits it, or `None` for a kind that has no body to parse.

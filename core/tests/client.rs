@@ -10,7 +10,9 @@
     reason = "a test may panic, and does so where the data is wrong"
 )]
 
-use std::{collections::VecDeque, fs, path::Path};
+mod recorded;
+
+use std::{collections::VecDeque, fs};
 
 use pmbridge_core::{
     pcp::{InDom, Pmid, Status},
@@ -133,14 +135,10 @@ struct Exchange {
 
 /// The challenge of a recorded conversation, and its exchanges in order.
 fn conversation(file: &str) -> (Vec<u8>, Vec<Exchange>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/pdu").join(file);
+    let path = recorded::directory().join(file);
     let (mut challenge, mut exchanges) = (Vec::new(), Vec::<Exchange>::new());
     for line in fs::read_to_string(path).unwrap().lines() {
-        let Some((_, value)) = line.split_once("\"hex\": \"") else { continue };
-        let digits = value.split_once('"').unwrap().0;
-        let pdu: Vec<u8> = (0..digits.len() / 2)
-            .map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
+        let Some(pdu) = recorded::bytes(line) else { continue };
         if line.contains("client>pmcd") {
             exchanges.push(Exchange { request: pdu, replies: Vec::new() });
         } else if let Some(exchange) = exchanges.last_mut() {

@@ -2,6 +2,7 @@
 #![expect(clippy::std_instead_of_core, reason = "a hosted program has std")]
 
 mod check;
+mod clock;
 mod conn;
 mod export;
 mod fds;
@@ -13,6 +14,7 @@ mod limits;
 mod listener;
 mod log;
 mod memory;
+mod names;
 mod own;
 mod pcp_conf;
 mod peer;
@@ -23,6 +25,7 @@ mod run;
 mod serve;
 mod signals;
 mod sources;
+mod stamp;
 mod target;
 mod tls;
 mod url;

@@ -18,16 +18,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant as Clock, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener, unix::SourceFd};
 use pmbridge_core::{
     mapping::Compat,
     role::{agent, agent::Agent},
     store::Store,
-    time::{Duration, Instant, Timestamp},
+    time::{Duration, Instant},
 };
 
+use crate::clock::{Clock, duration};
 use crate::conn::Pipe;
 use crate::flags::Options;
 use crate::log::{Log, host_name};
@@ -90,7 +90,7 @@ pub(crate) struct Host {
     directory: Option<(Directory, Watch)>,
     own: Option<Own>,
     refused_clients: u64,
-    epoch: Clock,
+    clock: Clock,
     was_ready: bool,
     warned: BTreeMap<String, Instant>,
     /// Something in the directory of sources may have changed.
@@ -115,8 +115,7 @@ impl Host {
         store.set_compat(compat);
         store.set_most_names(options.limits.names);
         if compat == Compat::V72 {
-            let refresh = u64::try_from(options.refresh.as_millis()).unwrap_or(u64::MAX);
-            store.set_refresh(Duration::from_millis(refresh));
+            store.set_refresh(duration(options.refresh));
         }
         store.set_root(&options.root).map_err(io::Error::other)?;
         store.set_context(&format!("hostname=\"{}\"", escaped(&host_name()))).map_err(io::Error::other)?;
@@ -152,7 +151,7 @@ impl Host {
             directory: None,
             own: None,
             refused_clients: 0,
-            epoch: Clock::now(),
+            clock: Clock::start(),
             was_ready: true,
             warned: BTreeMap::new(),
             stirred: true,
@@ -185,15 +184,8 @@ impl Host {
 
     /// Serves pages, where that is wanted; the URL of what there is.
     pub(crate) fn listen_web(&mut self) -> io::Result<Option<String>> {
-        let Some(listen) = self.options.web else { return Ok(None) };
-        let settings = Settings {
-            listen,
-            telemetry_path: self.options.telemetry_path.clone(),
-            config_file: self.options.web_config.clone(),
-            max_connections: self.options.limits.scrapers,
-            max_unread: self.options.limits.unread,
-            timeout: PATIENCE.saturating_add(PATIENCE),
-        };
+        let timeout = PATIENCE.saturating_add(PATIENCE);
+        let Some(settings) = Settings::of(&self.options, timeout) else { return Ok(None) };
         let web = Web::new(self.poll.registry(), Token(WEB), settings)?;
         let url = web.url();
         self.web = Some(web);
@@ -334,7 +326,7 @@ impl Host {
     }
 
     fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 }
 
@@ -342,11 +334,6 @@ impl Host {
 fn most_askers(options: &Options) -> usize {
     let scrapers = options.web.map_or(0, |_| options.limits.scrapers);
     options.limits.clients.saturating_add(scrapers)
-}
-
-fn wall() -> Timestamp {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Timestamp { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
 }
 
 /// A number that nobody outside knows, so that nobody can fill one bucket of the index.

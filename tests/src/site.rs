@@ -216,6 +216,11 @@ impl Export {
         Self::start_at(&format!("127.0.0.1:{pmcd}"), args)
     }
 
+    /// The same beside nothing at all, as root, who may read files of ours.
+    pub fn alone(args: &[&str]) -> Self {
+        Self::start(free_port(), &[&["-u", "root"], args].concat())
+    }
+
     /// The same beside a pmcd that is spelt as `--pmcd` takes it.
     pub fn start_at(pmcd: &str, args: &[&str]) -> Self {
         let dir = Dir::new();
@@ -226,17 +231,16 @@ impl Export {
         let url = eventually("the address of pmbridge export", || {
             assert!(process.is_alive(), "pmbridge export {args:?} ended:\n{}", process.said());
             let said = process.said();
-            let url = said
-                .split_whitespace()
-                .find(|word| word.starts_with("http://") && word.ends_with("/metrics"));
-            url.map(str::to_owned)
+            // Its last word in that line, so the line is whole.
+            let line =
+                said.split_inclusive('\n').find(|line| line.contains(" on http") && line.ends_with('\n'))?;
+            line.split_whitespace().last().map(str::to_owned)
         });
-        let authority = url.trim_start_matches("http://").split('/').next().unwrap_or("");
-        let port = authority.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let port = url.split([':', '/']).nth(4).and_then(|port| port.parse().ok()).expect("a port");
         Self { process, port, url, _dir: dir }
     }
 
-    /// Asks for a path, until it answers.
+    /// Asks for a path.
     pub fn get(&self, path: &str) -> crate::Response {
         crate::get(self.port, path, &[])
     }

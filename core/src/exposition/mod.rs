@@ -130,3 +130,18 @@ pub fn tail(bytes: &[u8]) -> Result<Tail<'_>, ErrorKind> {
         Err(error) => Err(grammar::kind(error)),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    extern crate std;
+    use std::{string::String, vec::Vec};
+
+    use super::Put;
+
+    /// All that was put, as text.
+    pub(crate) fn text(write: impl Fn(Put<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut |piece| out.extend_from_slice(piece));
+        String::from_utf8(out).unwrap()
+    }
+}

@@ -131,14 +131,9 @@ const LEN: usize = 264;
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use super::super::tests::text;
     use super::*;
-    use std::{format, string::String, vec::Vec};
-
-    fn text(write: impl Fn(Put<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut |piece| out.extend_from_slice(piece));
-        String::from_utf8(out).unwrap()
-    }
+    use std::format;
 
     #[test]
     fn floats_have_their_shortest_text() {

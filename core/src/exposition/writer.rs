@@ -410,15 +410,8 @@ const MAX_EXEMPLAR: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
+    use super::super::tests::text;
     use super::*;
-    use std::{string::String, vec::Vec};
-
-    fn text(write: impl Fn(Put<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut |piece| out.extend_from_slice(piece));
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn only_quote_backslash_and_line_feed_are_escaped() {

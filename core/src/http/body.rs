@@ -2,7 +2,7 @@
 //!
 //! A [`Body`] keeps its place between any two bytes, so every split of the input gives the same payload.
 
-use super::Error;
+use super::{Error, hex};
 
 /// How a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,15 +166,6 @@ impl At {
 
 fn longer(line: u16, limit: u16) -> Result<u16, Error> {
     line.checked_add(1).filter(|line| *line <= limit).ok_or(Error::ChunkLine)
-}
-
-const fn hex(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => byte.checked_sub(b'0'),
-        b'a'..=b'f' => byte.checked_sub(b'a' - 10),
-        b'A'..=b'F' => byte.checked_sub(b'A' - 10),
-        _ => None,
-    }
 }
 
 /// The bytes that a line before a chunk may have.

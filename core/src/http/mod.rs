@@ -52,3 +52,13 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// What a digit in base 16 is worth.
+const fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => byte.checked_sub(b'0'),
+        b'a'..=b'f' => byte.checked_sub(b'a' - 10),
+        b'A'..=b'F' => byte.checked_sub(b'A' - 10),
+        _ => None,
+    }
+}

@@ -6,6 +6,8 @@
 
 use core::str;
 
+use super::hex;
+
 /// A status of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -483,15 +485,6 @@ impl<'a> Encoded<'a> {
     /// Whether it means this text.
     pub fn is(self, text: &str) -> bool {
         self.bytes().eq(text.bytes())
-    }
-}
-
-const fn hex(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => byte.checked_sub(b'0'),
-        b'a'..=b'f' => byte.checked_sub(b'a' - 10),
-        b'A'..=b'F' => byte.checked_sub(b'A' - 10),
-        _ => None,
     }
 }
 

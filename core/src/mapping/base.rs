@@ -236,13 +236,7 @@ const TIMES: [Primes; 6] = [
 mod tests {
     extern crate std;
     use super::*;
-    use std::{string::String, vec::Vec};
-
-    fn text(write: impl Fn(Put<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut |piece| out.extend_from_slice(piece));
-        String::from_utf8(out).unwrap()
-    }
+    use crate::exposition::tests::text;
 
     /// Every combination that stock PCP has, and some that it has not; 1234567 of each, and 1.5.
     const ROWS: &[(Units, &str, &str, &str)] = &[

@@ -273,17 +273,12 @@ const OTHER_UNITS: &str = "minutes hours days weeks kelvins yards miles bits pou
 mod tests {
     extern crate std;
     use super::*;
+    use crate::exposition::tests::text;
     use crate::{
         mapping::PcpLine,
         pcp::{InDom, Pmid},
     };
-    use std::{string::String, vec::Vec};
-
-    fn text(write: impl Fn(Put<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut |piece| out.extend_from_slice(piece));
-        String::from_utf8(out).unwrap()
-    }
+    use std::vec::Vec;
 
     const MIN: Units = Units::new(0, 1, 0, 0, 4, 0);
     const RATE: Units = Units::new(1, -1, 0, 1, 3, 0);

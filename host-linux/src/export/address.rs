@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::mpsc::{self, TryRecvError};
 
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token, unix::pipe};
+use mio::{Interest, Registry, Token};
 
 use crate::pcp_conf;
 
@@ -77,11 +76,7 @@ impl Address {
         match self {
             Self::Local => [Way::Unix(local_socket()), Way::Name("localhost".into(), default_port())].into(),
             Self::Unix(path) => [Way::Unix(path.clone())].into(),
-            Self::Host(host, port) => [match host.parse::<IpAddr>() {
-                Ok(ip) => Way::Tcp(SocketAddr::new(ip, *port)),
-                Err(_) => Way::Name(host.clone(), *port),
-            }]
-            .into(),
+            Self::Host(host, port) => [Way::Name(host.clone(), *port)].into(),
         }
     }
 }
@@ -104,7 +99,7 @@ fn default_port() -> u16 {
 pub(super) enum Way {
     Unix(PathBuf),
     Tcp(SocketAddr),
-    /// The addresses of a name are to be looked up first.
+    /// The addresses are to be looked up first, unless the name is one.
     Name(String, u16),
 }
 
@@ -153,43 +148,8 @@ impl Write for Socket {
     }
 }
 
-/// A name that is looked up on a thread of its own, which ends when the system has an answer.
-#[derive(Debug)]
-pub(super) struct Lookup {
-    answer: mpsc::Receiver<io::Result<Vec<SocketAddr>>>,
-    /// It is closed when the answer is there, and that wakes the loop.
-    _wake: pipe::Receiver,
-}
-
-impl Lookup {
-    pub(super) fn new(host: String, port: u16, registry: &Registry, token: Token) -> io::Result<Self> {
-        let (sender, answer) = mpsc::channel();
-        let (end, mut wake) = pipe::new()?;
-        registry.register(&mut wake, token, Interest::READABLE)?;
-        let look_up = move || {
-            let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            // Nobody may be there any more to hear it.
-            let _ = sender.send(addresses);
-            drop(end);
-        };
-        std::thread::Builder::new().name("resolve".into()).stack_size(STACK).spawn(look_up)?;
-        Ok(Self { answer, _wake: wake })
-    }
-
-    /// The addresses, or `None` while they are looked up.
-    pub(super) fn addresses(&self) -> Option<io::Result<Vec<SocketAddr>>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::Other.into())),
-        }
-    }
-}
-
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 const PMCD_PORT: u16 = 44321;
-/// Enough for getaddrinfo with all its plug-ins.
-const STACK: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -229,7 +189,7 @@ mod tests {
         assert!(matches!(ways[0], Way::Unix(_)));
         assert_eq!(ways[1], Way::Name("localhost".into(), default_port()));
         let numbers: Address = "[::1]:7".parse().unwrap();
-        assert_eq!(numbers.ways(), [Way::Tcp("[::1]:7".parse().unwrap())]);
+        assert_eq!(numbers.ways(), [Way::Name("::1".into(), 7)]);
         assert_eq!(numbers.to_string(), "[::1]:7");
     }
 }

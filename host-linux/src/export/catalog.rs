@@ -94,8 +94,6 @@ pub(crate) struct Stats {
     pub(crate) misses: u64,
     /// Questions other than fetches.
     pub(crate) reads: u64,
-    /// How often all names were read.
-    pub(crate) names: u64,
 }
 
 /// All metrics of one pmcd.

@@ -1,11 +1,13 @@
 //! Between those who ask for pages and the pmcds: a request becomes a scrape, and what the scrape brought a page, made
 //! once for all who wait for the same.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use mio::{Registry, Token};
+use mio::{Registry, Token, Waker};
 use pmbridge_core::exposition::{Format, writer};
 use pmbridge_core::http::server::{Request, pairs};
 use pmbridge_core::time::{Duration, Instant};
@@ -16,15 +18,17 @@ use super::page::{self, Ask};
 use super::pmcd::{Address, Ended, Pmcd};
 use super::query::{Defaults, Query};
 use super::selection::{Matching, Selection};
+use crate::clock::duration;
 use crate::flags;
 use crate::log::Log;
+use crate::resolve::Resolver;
 use crate::web::{self, Document, Pages, Reply, Web, decoded, room_for};
 
 /// Who waits for what, and the pmcds that are asked.
 pub(super) struct Desk {
     registry: Registry,
+    resolver: Rc<RefCell<Resolver>>,
     options: flags::Export,
-    timeout: Duration,
     /// That of `--pmcd` first, then those of `--allow-target`, as they are asked for.
     targets: Vec<Target>,
     /// Requests that wait, by the number that the web server keeps for us.
@@ -32,8 +36,6 @@ pub(super) struct Desk {
     next: u64,
     /// What queries meant, so that a scraper's is read once.
     asked: HashMap<String, Rc<Asked>>,
-    /// Pages end with the exporter's own metrics.
-    tells_own: bool,
 }
 
 /// A pmcd, and what is remembered of its pages.
@@ -64,18 +66,16 @@ struct Wait {
 }
 
 impl Desk {
-    /// A desk with the pmcd of `--pmcd`.
-    pub(super) fn new(registry: Registry, options: &flags::Export) -> io::Result<Self> {
-        let timeout = Duration::from_millis(u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX));
+    /// A desk with the pmcd of `--pmcd`. `waker` is for names that were looked up: [`pump`](Self::pump) takes them.
+    pub(super) fn new(registry: Registry, waker: Waker, options: &flags::Export) -> io::Result<Self> {
         let mut desk = Self {
             registry,
+            resolver: Rc::new(RefCell::new(Resolver::new(Arc::new(waker)))),
             options: options.clone(),
-            timeout,
             targets: Vec::new(),
             waits: HashMap::new(),
             next: 0,
             asked: HashMap::new(),
-            tells_own: options.own,
         };
         let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         for target in &options.targets {
@@ -84,11 +84,6 @@ impl Desk {
         desk.read("").map_err(|why| bad(format!("--filter: {why}")))?;
         desk.open(&options.pmcd).map_err(|why| bad(format!("--pmcd: {}: {why}", options.pmcd)))?;
         Ok(desk)
-    }
-
-    /// How long a scrape may take.
-    pub(super) const fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// Connects to the first pmcd before anybody asks.
@@ -112,6 +107,7 @@ impl Desk {
 
     /// Lets the pmcds go on, and makes the pages of scrapes that ended; whether there were any.
     pub(super) fn pump(&mut self, web: &Web, now: Instant, log: &Log) -> bool {
+        self.take_addresses(log);
         let mut stirred = false;
         for place in 0..self.targets.len() {
             while let Some(target) = self.targets.get_mut(place)
@@ -122,6 +118,18 @@ impl Desk {
             }
         }
         stirred
+    }
+
+    /// Hands out the addresses that have been looked up.
+    fn take_addresses(&mut self, log: &Log) {
+        loop {
+            // It is free again before anybody goes on who may ask it.
+            let Some(answer) = self.resolver.borrow_mut().answer() else { return };
+            let place = answer.key.checked_sub(TARGETS);
+            if let Some(target) = place.and_then(|place| self.targets.get_mut(place)) {
+                target.pmcd.resolved(answer.addresses, log);
+            }
+        }
     }
 }
 
@@ -173,7 +181,8 @@ impl Desk {
         let place = self.targets.len();
         let token = Token(TARGETS.saturating_add(place));
         let registry = self.registry.try_clone().map_err(|error| error.to_string())?;
-        let pmcd = Pmcd::new(registry, token, address, self.timeout);
+        let timeout = duration(self.options.timeout);
+        let pmcd = Pmcd::new(registry, token, Rc::clone(&self.resolver), address, timeout);
         self.targets.push(Target {
             spelt: spelt.to_owned(),
             pmcd,
@@ -220,7 +229,7 @@ impl Desk {
             let known = made.iter().find(|(ask, _)| *ask == wait.ask).map(|(_, reply)| reply.clone());
             let reply = known.unwrap_or_else(|| {
                 let took = now.saturating_since(wait.since);
-                let reply = target.reply(ended, wait.ask, self.tells_own.then(|| web.stats()), took);
+                let reply = target.reply(ended, wait.ask, self.options.own.then(|| web.stats()), took);
                 made.push((wait.ask, reply.clone()));
                 reply
             });

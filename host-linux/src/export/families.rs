@@ -172,7 +172,7 @@ impl Family {
     }
 }
 
-/// What a family is about. Where its name is not that of PCP with other dots, that stands there too.
+/// What a family is about. Prometheus' conventions change more of a name than its dots, so help has PCP's too.
 fn help(naming: Naming, metric: &Metric) -> Cow<'_, str> {
     match naming {
         Naming::Pcp => Cow::Borrowed(&metric.oneline),

@@ -7,7 +7,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pmbridge_core::mapping::label::without;
 use pmbridge_core::pcp::{Desc, InDom, Pmid, Status, Type, label};
@@ -19,6 +18,7 @@ use pmbridge_core::time::{Duration, Instant, Timestamp};
 use super::catalog::Catalog;
 use super::labels::Owner;
 use super::selection::Selection;
+use crate::clock::wall;
 
 /// One scrape after the other, over one catalogue.
 #[derive(Debug)]
@@ -217,7 +217,8 @@ impl Gather {
         let time = match (self.refused, self.time) {
             (Some(status), _) => Err(status),
             (None, Some(time)) => Ok(time),
-            (None, None) => Ok(wall_clock()),
+            // There was nothing to fetch.
+            (None, None) => Ok(wall()),
         };
         let gathered =
             Gathered { places: Rc::clone(&wanted.places), unknown: Rc::clone(&wanted.unknown), time };
@@ -280,8 +281,6 @@ impl Gather {
             (self.is_partial, self.is_renamed) = (false, true);
             self.names.clear();
             self.queue.push_back(Job::Traverse(String::new()));
-            let stats = self.catalog.stats_mut();
-            stats.names = stats.names.saturating_add(1);
         } else if wanted.plan.is_some() && !(is_lacking && self.now >= wanted.retry.descs) {
             return Stage::Details;
         }
@@ -710,12 +709,6 @@ impl Doubt {
 /// The labels of a level that has one set at most.
 fn json_of<'a>(sets: Option<&Sets<'a>>) -> &'a [u8] {
     sets.and_then(|sets| sets.iter().find(|set| set.refusal().is_none())).map_or(&[], |set| set.json())
-}
-
-/// The time of a scrape that had nothing to fetch.
-fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
 }
 
 /// How soon pmcd is asked again for what it could not say, and at last how seldom: for descriptors, for the names of an

@@ -17,7 +17,7 @@ use pmbridge_core::time::{Duration, Instant};
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Text {
     plain: Box<str>,
-    /// The same for Prometheus' conventions, where names have humps.
+    /// The same for Prometheus' conventions, where a name has humps or is `le` or `quantile`.
     smooth: Option<Box<str>>,
 }
 

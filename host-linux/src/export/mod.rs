@@ -19,11 +19,11 @@ mod tests;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant as Clock;
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 use pmbridge_core::time::{Duration, Instant};
 
+use crate::clock::{Clock, duration};
 use crate::flags::Options;
 use crate::log::Log;
 use crate::signals::Signals;
@@ -34,7 +34,7 @@ use desk::Desk;
 /// Runs until it is asked to end.
 pub(crate) fn run(options: Options) -> ExitCode {
     let log = Log::plain(options.debug);
-    match start(&options).and_then(|mut export| export.run()) {
+    match start(&options, &log).and_then(|mut export| export.run(&log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error(error);
@@ -45,50 +45,41 @@ pub(crate) fn run(options: Options) -> ExitCode {
 
 /// Everything that one run has.
 struct Export {
-    log: Log,
     poll: Poll,
     signals: Signals,
     web: Web,
     desk: Desk,
-    epoch: Clock,
+    clock: Clock,
 }
 
-fn start(options: &Options) -> io::Result<Export> {
-    let log = Log::plain(options.debug);
+fn start(options: &Options, log: &Log) -> io::Result<Export> {
     // Each client takes one.
     process::raise_limit();
     let poll = Poll::new()?;
     let signals = Signals::of_end(poll.registry(), SIGNALS)?;
-    let Some(listen) = options.web else {
+    let timeout = duration(options.export.timeout).saturating_add(GRACE);
+    let Some(settings) = Settings::of(options, timeout) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "--web.listen-address: export without pages is nothing",
         ));
     };
-    let desk = Desk::new(poll.registry().try_clone()?, &options.export)?;
-    let settings = Settings {
-        listen,
-        telemetry_path: options.telemetry_path.clone(),
-        config_file: options.web_config.clone(),
-        max_connections: options.limits.scrapers,
-        max_unread: options.limits.unread,
-        timeout: desk.timeout().saturating_add(GRACE),
-    };
+    let waker = Waker::new(poll.registry(), WAKER)?;
+    let desk = Desk::new(poll.registry().try_clone()?, waker, &options.export)?;
     let web = Web::new(poll.registry(), Token(WEB), settings)?;
     if let Some(name) = user::settle(options.user.as_deref()).map_err(io::Error::other)? {
         log.info(format_args!("goes on as user {name}, not as root (-u root to stay)"));
     }
-
     log.info(format_args!("metrics of pmcd at {} on {}", options.export.pmcd, web.url()));
-    Ok(Export { log, poll, signals, web, desk, epoch: Clock::now() })
+    Ok(Export { poll, signals, web, desk, clock: Clock::start() })
 }
 
 impl Export {
-    fn run(&mut self) -> io::Result<()> {
+    fn run(&mut self, log: &Log) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         self.desk.connect(self.now());
         loop {
-            self.turn();
+            self.turn(log);
             match self.poll.poll(&mut events, self.wait()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -96,10 +87,10 @@ impl Export {
             for event in &events {
                 match event.token() {
                     SIGNALS if self.signals.has_come() => {
-                        self.log.info("asked to end");
+                        log.info("asked to end");
                         return Ok(());
                     }
-                    SIGNALS => {}
+                    SIGNALS | WAKER => {}
                     Token(token) => match token.checked_sub(WEB) {
                         Some(token) => self.web.wake(token),
                         None => self.desk.wake(token.saturating_sub(TARGETS)),
@@ -111,12 +102,12 @@ impl Export {
 
     /// Lets everything go on that may. Requests are heard before pmcd is asked, so that those that came together share
     /// a scrape; what the scrape brought goes out in the same turn.
-    fn turn(&mut self) {
+    fn turn(&mut self, log: &Log) {
         let now = self.now();
         let mut stirred = false;
         loop {
             self.web.pump(&mut self.desk, stirred, now);
-            stirred = self.desk.pump(&self.web, now, &self.log);
+            stirred = self.desk.pump(&self.web, now, log);
             if !stirred {
                 return;
             }
@@ -131,11 +122,12 @@ impl Export {
     }
 
     fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 }
 
 const SIGNALS: Token = Token(0);
+const WAKER: Token = Token(1);
 /// Targets have the tokens from here on, the web server all behind them.
 const TARGETS: usize = 16;
 const WEB: usize = 1 << 20;

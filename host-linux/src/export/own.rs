@@ -1,7 +1,7 @@
 //! The exporter's own metrics, at the end of each page: how the scrape went, how agents fare, who asks.
 //!
-//! They are called `pmbridge_export_*` in every naming, so that no metric of a pmcd meets them, and `process_*` as all
-//! Prometheus exporters have it.
+//! They are called `pmbridge_export_*` in every naming, and `process_*` as all Prometheus exporters have it. These
+//! [`names`] are taken before those of a pmcd's metrics: one that comes to the same has a mark.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -77,18 +77,12 @@ const TABLE: &[Row] = &[
     }),
     gauge("agent_up", "", "Whether the agent answered the last fetch that asked it", |facts, samples| {
         for (domain, agent) in facts.catalog.agents() {
-            samples.labelled(
-                format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)),
-                u64::from(agent.is_up),
-            );
+            samples.of_agent(*domain, agent, u64::from(agent.is_up));
         }
     }),
     counter("agent_errors", "Metrics of the agent that had an error instead of values", |facts, samples| {
         for (domain, agent) in facts.catalog.agents() {
-            samples.labelled(
-                format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)),
-                agent.errors,
-            );
+            samples.of_agent(*domain, agent, agent.errors);
         }
     }),
     counter("reconnects", "How often this pmcd was lost and connected again", |facts, samples| {
@@ -233,6 +227,11 @@ impl Samples {
     /// A sample with these labels.
     fn labelled(&mut self, labels: fmt::Arguments<'_>, value: u64) {
         self.line(format_args!("{{{labels}}}"), value);
+    }
+
+    /// The sample of an agent.
+    fn of_agent(&mut self, domain: u16, agent: &catalog::Agent, value: u64) {
+        self.labelled(format_args!("agent=\"{}\",domain=\"{domain}\"", escaped(&agent.name)), value);
     }
 
     fn line(&mut self, labels: fmt::Arguments<'_>, value: impl fmt::Display) {

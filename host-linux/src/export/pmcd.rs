@@ -5,10 +5,12 @@
 //! wants something tries it again and is told at once. A ticket fails at its deadline; the connection goes only where
 //! pmcd owes an answer for so long, so what a slow pmcd has told by then is not lost.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant as Clock;
 
 use mio::{Registry, Token};
 use pmbridge_core::pcp::Status;
@@ -22,9 +24,10 @@ use super::gather::Gather;
 use super::selection::Selection;
 use crate::conn::{Flow, Tx, Window, receive, send};
 use crate::log::Log;
+use crate::resolve::Resolver;
 
 pub(crate) use super::address::Address;
-use super::address::{Lookup, Socket, Way};
+use super::address::{Socket, Way};
 
 /// A pmcd that is asked for metrics.
 #[derive(Debug)]
@@ -33,6 +36,9 @@ pub(crate) struct Pmcd {
     token: Token,
     address: Address,
     timeout: Duration,
+    resolver: Rc<RefCell<Resolver>>,
+    /// A name is being looked up, be it for a try that was given up since.
+    looks_up: bool,
     link: Link,
     client: Client,
     rx: Window,
@@ -110,19 +116,27 @@ struct Scrape {
 #[derive(Debug)]
 enum Link {
     Down,
-    Looking { lookup: Lookup, left: VecDeque<Way>, until: Instant },
+    Looking { left: VecDeque<Way>, until: Instant },
     Up { socket: Socket, left: VecDeque<Way>, until: Instant },
 }
 
 impl Pmcd {
-    /// A pmcd that is not connected yet. All its events come under `token`; a scrape may take `timeout`, and so may each
-    /// answer.
-    pub(crate) fn new(registry: Registry, token: Token, address: Address, timeout: Duration) -> Self {
+    /// A pmcd that is not connected yet. All its events come under `token`, and what `resolver` answers under that as
+    /// key is for [`resolved`](Self::resolved); a scrape may take `timeout`, and so may each answer.
+    pub(crate) fn new(
+        registry: Registry,
+        token: Token,
+        resolver: Rc<RefCell<Resolver>>,
+        address: Address,
+        timeout: Duration,
+    ) -> Self {
         Self {
             registry,
             token,
             address,
             timeout,
+            resolver,
+            looks_up: false,
             link: Link::Down,
             client: new_client(timeout),
             rx: Window::new(WINDOW, size(MAX_ANSWER)),
@@ -292,31 +306,32 @@ impl Pmcd {
                 self.go(self.address.ways(), until, None, log);
             }
             Link::Down => {}
-            Link::Looking { lookup, left, until } => {
-                let (mut left, until) = (std::mem::take(left), *until);
-                let mut why = None;
-                match lookup.addresses() {
-                    None if now < until => {
-                        if let Link::Looking { left: place, .. } = &mut self.link {
-                            *place = left;
-                        }
-                        return;
-                    }
-                    None => why = Some("its name was not looked up in time".to_string()),
-                    Some(Ok(addresses)) => {
-                        for address in addresses.into_iter().rev() {
-                            left.push_front(Way::Tcp(address));
-                        }
-                    }
-                    Some(Err(error)) => why = Some(error.to_string()),
-                }
-                self.go(left, until, why, log);
+            Link::Looking { left, until } if now >= *until => {
+                let (left, until) = (std::mem::take(left), *until);
+                self.go(left, until, Some("its name was not looked up in time".into()), log);
             }
+            Link::Looking { .. } => {}
             Link::Up { until, .. } if !self.client.is_ready() && now >= *until => {
                 self.lose("no answer in time", now, log);
             }
             Link::Up { .. } => {}
         }
+    }
+
+    /// The name has been looked up: its addresses, or why it has none.
+    pub(crate) fn resolved(&mut self, addresses: io::Result<Vec<SocketAddr>>, log: &Log) {
+        self.looks_up = false;
+        // A try that was given up since needs none.
+        let Link::Looking { left, until } = &mut self.link else { return };
+        let (mut left, until) = (std::mem::take(left), *until);
+        let why = match addresses {
+            Ok(addresses) => {
+                addresses.into_iter().rev().for_each(|address| left.push_front(Way::Tcp(address)));
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        self.go(left, until, why, log);
     }
 
     /// Takes the first of these ways that is one.
@@ -325,12 +340,12 @@ impl Pmcd {
         while let Some(way) = left.pop_front() {
             self.gather.connect(matches!(way, Way::Unix(_)));
             let socket = match way {
-                Way::Name(host, port) => match Lookup::new(host, port, &self.registry, self.token) {
-                    Ok(lookup) => {
-                        self.link = Link::Looking { lookup, left, until };
+                Way::Name(host, port) => match self.look_up(&host, port) {
+                    Some(address) => Socket::tcp(address, &self.registry, self.token),
+                    None => {
+                        self.link = Link::Looking { left, until };
                         return;
                     }
-                    Err(error) => Err(error),
                 },
                 Way::Tcp(address) => Socket::tcp(address, &self.registry, self.token),
                 Way::Unix(path) => Socket::unix(&path, &self.registry, self.token),
@@ -348,6 +363,17 @@ impl Pmcd {
             }
         }
         self.give_up(&why.unwrap_or_default(), log);
+    }
+
+    /// The address that a name is itself; else it is looked up. There is one name at most on the ways to a pmcd, so one
+    /// look-up that hangs is all that hangs, however often it is tried.
+    fn look_up(&mut self, host: &str, port: u16) -> Option<SocketAddr> {
+        if self.looks_up {
+            return None;
+        }
+        let address = self.resolver.borrow_mut().resolve(self.token.0, host, port);
+        self.looks_up = address.is_none();
+        address
     }
 
     /// No way leads to pmcd: who waits is told, and it is tried again later.
@@ -421,7 +447,7 @@ impl Pmcd {
     /// Moves bytes, and lets the client read and write them, until nothing moves; or why the connection is over.
     fn exchange(&mut self, now: Instant) -> Result<(), String> {
         let Link::Up { socket, .. } = &mut self.link else { return Ok(()) };
-        let (mut is_ended, began) = (false, Clock::now());
+        let (mut is_ended, began) = (false, std::time::Instant::now());
         self.is_unfinished = false;
         loop {
             if self.is_woken && !is_ended {

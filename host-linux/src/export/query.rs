@@ -6,6 +6,7 @@
 use pmbridge_core::mapping::export::Naming;
 
 use super::selection::Matching;
+use crate::names::{is_at_or_below, list};
 
 /// A request's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +89,7 @@ impl Query {
             "times" => self.times = switch(name, value)?,
             "info" => self.info = switch(name, value)?,
             "naming" => {
-                self.naming = match value {
-                    "pcp" => Naming::Pcp,
-                    "prometheus" => Naming::Prometheus,
-                    _ => return Err("naming: is none of pcp, prometheus".into()),
-                }
+                self.naming = Naming::parse(value).ok_or("naming: is none of pcp, prometheus")?;
             }
             _ => {}
         }
@@ -123,28 +120,19 @@ impl Query {
             self.names = exported.to_vec();
             return true;
         }
+        let is_below = |name: &str, root: &str| is_at_or_below(name.as_bytes(), root.as_bytes());
         let asked = core::mem::take(&mut self.names);
         for name in asked {
-            if exported.iter().any(|root| is_at_or_below(&name, root)) {
+            if exported.iter().any(|root| is_below(&name, root)) {
                 self.names.push(name);
             } else {
-                self.names.extend(exported.iter().filter(|root| is_at_or_below(root, &name)).cloned());
+                self.names.extend(exported.iter().filter(|root| is_below(root, &name)).cloned());
             }
         }
         self.names.sort_unstable();
         self.names.dedup();
         !self.names.is_empty()
     }
-}
-
-/// Whether `name` is `root`, or below it.
-fn is_at_or_below(name: &str, root: &str) -> bool {
-    name.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// The parts of a list between its commas.
-pub(crate) fn list(text: &str) -> impl Iterator<Item = String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
 /// The patterns in a list. In a regex a comma in brackets of any sort is the regex's own, as one behind a backslash is.

@@ -6,6 +6,7 @@ use pmbridge_core::mapping::export::Naming;
 
 use super::Invocation;
 use super::commands::{Command, DEBUG, Flag, USER, address, seconds, size};
+use crate::names::list;
 
 const WEB_LISTEN: Flag = Flag {
     long: "web.listen-address",
@@ -106,7 +107,7 @@ pub(super) const EXPORT: Command = Command {
             takes: Some("LIST"),
             help: "Show only these metrics, and those below these names; separated by commas (all).",
             set: |o, v| {
-                o.export.names.extend(word(v)?.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+                o.export.names.extend(list(&word(v)?));
                 Ok(())
             },
         },
@@ -127,11 +128,7 @@ pub(super) const EXPORT: Command = Command {
             help: "How metrics are called where a request does not say: pcp, as pmproxy calls them (pcp), or prometheus, in \
                    base units with suffixes that tell them.",
             set: |o, v| {
-                o.export.naming = match v.to_str() {
-                    Some("pcp") => Naming::Pcp,
-                    Some("prometheus") => Naming::Prometheus,
-                    _ => return Err("pcp or prometheus"),
-                };
+                o.export.naming = v.to_str().and_then(Naming::parse).ok_or("pcp or prometheus")?;
                 Ok(())
             },
         },

@@ -6,7 +6,8 @@ use mio::Interest;
 use pmbridge_core::role::{Context, collector::Collector};
 use pmbridge_core::time::Duration;
 
-use super::{Host, MINUTE, PATIENCE, budget, peer_token, wall};
+use super::{Host, MINUTE, PATIENCE, budget, peer_token};
+use crate::clock::wall;
 use crate::peer::{Fate, Peer, Side};
 
 impl Host {

@@ -12,6 +12,7 @@ use pmbridge_core::time::{Duration, Instant};
 
 use super::{Host, PATIENCE};
 use crate::memory::Memory;
+use crate::names::{is_at_or_below, list};
 use crate::web::{Document, Pages, Reply, decoded, room_for};
 
 /// The rounds that are under way, by the number that their requests hold.
@@ -127,7 +128,7 @@ impl Office<'_> {
                 let source = view.source_named(&value).filter(|source| !view.is_gone(*source));
                 ask.sources.push(source.ok_or_else(|| (404, format!("there is no source {value}")))?);
             } else if name.is("names") {
-                ask.names.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+                ask.names.extend(list(&value));
             }
         }
         ask.sources.sort_by_key(|source| source.place());
@@ -254,11 +255,7 @@ fn below<'a>(view: View<'a>, name: &str) -> impl Iterator<Item = &'a Metric> {
             let begin = begin.clone();
             move |metric| view.name(metric).starts_with(begin.as_bytes())
         })
-        .filter(move |metric| is_below(view.name(metric), begin.as_bytes()))
-}
-
-fn is_below(name: &[u8], begin: &[u8]) -> bool {
-    name.strip_prefix(begin).is_some_and(|rest| matches!(rest.first(), None | Some(b'.')))
+        .filter(move |metric| is_at_or_below(view.name(metric), begin.as_bytes()))
 }
 
 /// Makes a page.
@@ -266,7 +263,8 @@ fn render(view: View<'_>, ask: &Ask, since: Ticket, mut text: Vec<u8>) -> Docume
     let select = |view: View<'_>, metric: &Metric| {
         let is_of = ask.sources.is_empty() || ask.sources.contains(&view.source_of(metric));
         let name = view.name(metric);
-        is_of && (ask.names.is_empty() || ask.names.iter().any(|begin| is_below(name, begin.as_bytes())))
+        is_of
+            && (ask.names.is_empty() || ask.names.iter().any(|begin| is_at_or_below(name, begin.as_bytes())))
     };
     let all = ask.sources.is_empty() && ask.names.is_empty();
     let mut page = Page::new(ask.format, since);

@@ -11,7 +11,8 @@ use pmbridge_core::store::SourceId;
 use pmbridge_core::time::{Duration, Instant};
 
 use super::health::{Line, News};
-use super::{Host, budget, wall};
+use super::{Host, budget};
+use crate::clock::{duration, wall};
 use crate::sources::Origin;
 use crate::target::{Outcome, Target};
 use crate::url::Url;
@@ -390,9 +391,9 @@ impl Host {
         self.probes = self.probes.saturating_sub(usize::from(core::mem::take(&mut lane.probing)));
         (lane.settled, lane.began, lane.until, lane.names_until) = (true, None, None, None);
         lane.failures = if whole { 0 } else { lane.failures.saturating_add(1) };
-        let (failures, refresh) = (lane.failures, millis(self.options.refresh));
+        let (failures, refresh) = (lane.failures, duration(self.options.refresh));
         let holds_until = match whole {
-            true => now.saturating_add(millis(self.options.max_age)),
+            true => now.saturating_add(duration(self.options.max_age)),
             false if is_cheap(target) => now,
             false => Instant::NEVER,
         };
@@ -451,7 +452,7 @@ impl Host {
     }
 
     pub(super) fn time_limit(&self) -> Duration {
-        millis(self.options.timeout)
+        duration(self.options.timeout)
     }
 }
 
@@ -467,10 +468,6 @@ const fn is_unusable(target: &Target) -> bool {
 
 fn needs_descriptor(target: &Target) -> bool {
     !is_cheap(target) && target.descriptors() == 0
-}
-
-fn millis(duration: std::time::Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How long names wait for a source of which nothing has come yet.

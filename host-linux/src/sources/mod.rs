@@ -13,15 +13,16 @@ mod notice;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use crate::filter::Filter;
 use crate::log::Log;
+use crate::names::is_at_or_below;
+use crate::stamp::Stamp;
 use crate::url::Url;
 use entry::{Entry, MOST_BYTES};
 pub(crate) use notice::Notice;
@@ -187,8 +188,7 @@ impl Directory {
 /// Whether a source of this name may lie in a directory (or be the file) that could not be read.
 fn covers(root: &Path, path: &Path, name: &str) -> bool {
     let Some(prefix) = dotted(root, path) else { return true };
-    prefix.is_empty()
-        || name.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    prefix.is_empty() || is_at_or_below(name.as_bytes(), prefix.as_bytes())
 }
 
 /// Who holds a name.
@@ -201,42 +201,11 @@ struct Claim<'a> {
 /// What a file said when it was read, and which state of it that was.
 #[derive(Debug)]
 struct Text {
-    state: State,
-    /// Whether a change since then would show in the state.
+    stamp: Stamp,
+    /// Whether a change since then would show in the stamp.
     settled: bool,
     entry: Entry,
     notices: Vec<Notice>,
-}
-
-/// A state of a file: as long as it is the same, so is the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    device: u64,
-    inode: u64,
-    size: u64,
-    mode: u32,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl State {
-    fn of(meta: &Metadata) -> Self {
-        Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            mode: meta.mode(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        }
-    }
-
-    /// Whether a change from now on will show. Times are those of the kernel's last tick: a file that was
-    /// written to just now may be written to again and look the same.
-    fn is_settled(&self) -> bool {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        i64::try_from(now.as_secs()).is_ok_and(|now| now.saturating_sub(self.changed.0) > SETTLED)
-    }
 }
 
 /// One look at the files of a directory.
@@ -271,7 +240,7 @@ impl<'a> Look<'a> {
         if is_script {
             return Some(Source::plain(name, Origin::Script(path.into())));
         }
-        let Entry { url, headers, filter } = self.entry(path, &name, State::of(&meta))?;
+        let Entry { url, headers, filter } = self.entry(path, &name, Stamp::of(&meta))?;
         let origin = url.map_or_else(|| Origin::Unusable(path.into()), Origin::Url);
         let mine = self.notices.iter().filter(|notice| notice.is_about(path));
         let troubles = mine.map(|notice| notice.within(self.root)).collect();
@@ -299,8 +268,8 @@ impl<'a> Look<'a> {
     }
 
     /// What a `.url` file says, unless somebody is still writing it.
-    fn entry(&mut self, path: &Path, name: &str, state: State) -> Option<Entry> {
-        let text = match self.old.remove(path).filter(|text| text.settled && text.state == state) {
+    fn entry(&mut self, path: &Path, name: &str, stamp: Stamp) -> Option<Entry> {
+        let text = match self.old.remove(path).filter(|text| text.settled && text.stamp == stamp) {
             Some(text) => text,
             // One that is still being written has its number in the order of paths already, as if it could not be read.
             None if self.is_unfinished(path) => {
@@ -312,7 +281,7 @@ impl<'a> Look<'a> {
                     self.read = self.read.saturating_add(1);
                     let mut notices = Vec::new();
                     let entry = Entry::parse(&bytes, path, &mut notices);
-                    Text { state, settled: state.is_settled(), entry, notices }
+                    Text { stamp, settled: stamp.age() > SETTLED, entry, notices }
                 }
                 Err(error) => {
                     self.mark_unread(name);
@@ -366,8 +335,9 @@ fn is_name(name: &str) -> bool {
 /// What starts the names of the control metrics, and of nothing else.
 const CONTROL: &str = "control";
 const OWNER_EXECUTES: u32 = 0o100;
-/// Seconds after which a file's times are other ones if it is written to.
-const SETTLED: i64 = 1;
+/// Milliseconds after which a file's times are other ones if it is written to: times are those of the kernel's last tick,
+/// so a file that was written to just now may be written to again and look the same.
+const SETTLED: i64 = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use pmbridge_core::{
     time::Instant,
 };
 
+use crate::clock::duration;
 use crate::conn::Window;
 use crate::inflate::Inflate;
 use crate::limits::Limits;
@@ -323,9 +324,8 @@ impl Target {
         let parse = intake.map(intake::Intake::take_spent).unwrap_or_default();
         self.parsed = self.parsed.saturating_add(parse);
         self.fetched = self.fetched.saturating_add(began.elapsed().saturating_sub(parse));
-        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.totals.parse_ms = millis(self.parsed);
-        self.totals.fetch_ms = millis(self.fetched);
+        self.totals.parse_ms = duration(self.parsed).millis();
+        self.totals.fetch_ms = duration(self.fetched).millis();
         self.totals.status_code = status;
     }
 }

@@ -8,6 +8,9 @@ use std::io::{self, Read as _, Write as _};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 
+use base64::Engine as _;
+use base64::alphabet::{self, Alphabet};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use ring::{hmac, rand};
@@ -30,7 +33,7 @@ impl Hash {
         let (cost, rest) = rest.split_once('$')?;
         let cost = cost.parse().ok().filter(|known| cost.len() == 2 && COSTS.contains(known))?;
         let (salt, digest) = rest.split_at_checked(SALT_TEXT)?;
-        let (salt, digest) = (unpacked(salt.as_bytes(), BCRYPT)?, unpacked(digest.as_bytes(), BCRYPT)?);
+        let (salt, digest) = (BCRYPT.decode(salt).ok()?, BCRYPT.decode(digest).ok()?);
         Some(Self { cost, salt: salt.try_into().ok()?, digest: digest.try_into().ok()? })
     }
 
@@ -200,32 +203,22 @@ fn credentials(says: &str) -> Option<(String, Vec<u8>)> {
         return None;
     }
     let text = text.trim_ascii().trim_end_matches('=');
-    let bytes = unpacked(text.as_bytes(), BASE64)?;
+    let bytes = BASE64.decode(text).ok()?;
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     let (user, password) = bytes.split_at_checked(colon)?;
     Some((String::from_utf8(user.to_vec()).ok()?, password.get(1..)?.to_vec()))
 }
 
-/// The bytes that stand behind text of six bits a letter.
-fn unpacked(text: &[u8], alphabet: &[u8; 64]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for group in text.chunks(4) {
-        let mut bits = 0u32;
-        for place in 0..4 {
-            let value = match group.get(place) {
-                Some(letter) => u32::try_from(alphabet.iter().position(|known| known == letter)?).ok()?,
-                None => 0,
-            };
-            bits = bits << 6 | value;
-        }
-        let whole = [3, 2, 1].get(4_usize.checked_sub(group.len())?).copied()?;
-        bytes.extend(bits.to_be_bytes().iter().skip(1).take(whole));
-    }
-    Some(bytes)
+/// Six bits a letter in this alphabet, without padding. What the last letter has beyond whole bytes is nothing.
+const fn letters(alphabet: &Alphabet) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+    GeneralPurpose::new(alphabet, config)
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const BCRYPT: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+static BASE64: GeneralPurpose = letters(&alphabet::STANDARD);
+static BCRYPT: GeneralPurpose = letters(&alphabet::BCRYPT);
 /// What bcrypt looks at of a password.
 const LONGEST: usize = 72;
 const SALT: usize = 16;
@@ -256,15 +249,7 @@ mod tests {
     }
 
     fn basic(text: &str) -> String {
-        let mut out = String::from("bAsIc ");
-        for group in text.as_bytes().chunks(3) {
-            let bits = (0..3).fold(0u32, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
-            for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-                let letter = char::from(BASE64[(bits >> shift & 63) as usize]);
-                out.push(if at > group.len() { '=' } else { letter });
-            }
-        }
-        out
+        format!("bAsIc {}", BASE64.encode(text))
     }
 
     fn verdict(auth: &mut Auth, users: &Users, says: &str) -> Verdict {

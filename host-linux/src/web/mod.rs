@@ -26,6 +26,7 @@ use pmbridge_core::http::server::{Encoded, Request};
 use pmbridge_core::role::exporter::Limits;
 use pmbridge_core::time::{Duration, Instant};
 
+use crate::flags::Options;
 use crate::log::Log;
 use crate::tls::Stream;
 use auth::Auth;
@@ -51,6 +52,20 @@ pub(crate) struct Settings {
     pub(crate) max_unread: usize,
     /// How long a page may take to be there.
     pub(crate) timeout: Duration,
+}
+
+impl Settings {
+    /// Those that the options say, if pages are served.
+    pub(crate) fn of(options: &Options, timeout: Duration) -> Option<Self> {
+        Some(Self {
+            listen: options.web?,
+            telemetry_path: options.telemetry_path.clone(),
+            config_file: options.web_config.clone(),
+            max_connections: options.limits.scrapers,
+            max_unread: options.limits.unread,
+            timeout,
+        })
+    }
 }
 
 /// What stands behind a web server.
@@ -99,7 +114,7 @@ pub(crate) struct Stats {
 /// A web server.
 pub(crate) struct Web {
     address: SocketAddr,
-    settings: Settings,
+    max_connections: usize,
     limits: Limits,
     registry: Registry,
     base: usize,
@@ -147,13 +162,17 @@ impl Web {
         })?;
         let address = listener.local_addr()?;
         registry.register(&mut listener, Token(base.0.saturating_add(LISTENER)), Interest::READABLE)?;
-        let auth = Auth::new(registry, Token(base.0.saturating_add(BELL)))?;
-        let telemetry_path = settings.telemetry_path.clone();
-        let shelf = Shelf::new(settings.max_unread);
+        let house = House {
+            telemetry_path: settings.telemetry_path,
+            config,
+            auth: Auth::new(registry, Token(base.0.saturating_add(BELL)))?,
+            shelf: Shelf::new(settings.max_unread),
+            answers: BTreeMap::new(),
+        };
         Ok(Self {
             address,
+            max_connections: settings.max_connections,
             limits: Limits { answer: settings.timeout, ..Limits::DEFAULT },
-            settings,
             registry: registry.try_clone()?,
             base: base.0,
             listener,
@@ -167,7 +186,7 @@ impl Web {
             waiting: BTreeSet::new(),
             alarms: BTreeSet::new(),
             rung: false,
-            house: House { telemetry_path, config, auth, shelf, answers: BTreeMap::new() },
+            house,
             watched,
             scratch: vec![0; SCRATCH],
             date: Date::default(),
@@ -179,7 +198,7 @@ impl Web {
     /// Where the pages are, for people.
     pub(crate) fn url(&self) -> String {
         let scheme = if self.house.config.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.address, self.settings.telemetry_path)
+        format!("{scheme}://{}{}", self.address, self.house.telemetry_path)
     }
 
     /// Something has happened to this token, counted from the base.
@@ -282,12 +301,12 @@ impl Web {
     }
 
     fn welcome(&mut self, mut stream: TcpStream, pages: &mut dyn Pages, now: Instant) {
-        let full = self.open() >= self.settings.max_connections && !self.show_out(pages, now);
+        let full = self.open() >= self.max_connections && !self.show_out(pages, now);
         let tls = self.house.config.tls.clone();
         if full {
             self.stats.refused = self.stats.refused.saturating_add(1);
             // Who is told why needs a place too, and who must be greeted first is not.
-            if tls.is_some() || self.open() >= self.settings.max_connections.saturating_add(TOLD) {
+            if tls.is_some() || self.open() >= self.max_connections.saturating_add(TOLD) {
                 return;
             }
         }

@@ -3,9 +3,7 @@
 
 use std::process::Command;
 
-use pmbridge_tests::{Dir, OPENSSL, eventually, free_port, has, pmbridge, run};
-
-use super::Export;
+use pmbridge_tests::{Dir, Export, OPENSSL, PROMTOOL, eventually, free_port, has, pmbridge, run};
 
 /// Certificates for a server on this machine and for a client, of one authority.
 pub(super) fn certificates(dir: &Dir) {
@@ -45,7 +43,6 @@ fn refused(file: &str) -> Option<String> {
 
 #[test]
 fn files_are_understood_as_promtool_does() {
-    const PROMTOOL: &str = "/usr/bin/promtool";
     if !has("files_are_understood_as_promtool_does", &[PROMTOOL, OPENSSL]) {
         return;
     }
@@ -101,23 +98,24 @@ fn files_are_understood_as_promtool_does() {
 fn a_changed_file_holds_soon_and_a_bad_one_never() {
     let dir = Dir::new();
     let file = dir.write("web.yml", "");
-    let export = Export::start(&["--web.config.file", file.to_str().unwrap()]);
-    assert_eq!(export.status("/-/healthy"), "200");
-    let until = |want: &str| eventually(want, || (export.status("/-/healthy") == want).then_some(()));
+    let export = Export::alone(&["--web.config.file", file.to_str().unwrap()]);
+    assert_eq!(export.get("/-/healthy").status, 200);
+    let until =
+        |want: u16| eventually(&want.to_string(), || (export.get("/-/healthy").status == want).then_some(()));
     dir.write("web.yml", format!("basic_auth_users:\n  a: {HASH}\n"));
-    until("401");
+    until(401);
     // Written again and again, cut short and whole: nobody slips in between.
     for n in 0..200 {
         dir.write("web.yml", if n % 2 == 0 { "" } else { "basic_auth_users:\n  a: hunter2\n" });
-        assert_eq!(export.status("/-/healthy"), "401");
+        assert_eq!(export.get("/-/healthy").status, 401);
     }
     let told = || export.process.said().matches("line 2: this password is no hash").count();
     eventually("a word on it", || {
-        assert_eq!(export.status("/-/healthy"), "401");
+        assert_eq!(export.get("/-/healthy").status, 401);
         (told() > 0).then_some(())
     });
-    assert_eq!(export.status("/-/healthy"), "401");
+    assert_eq!(export.get("/-/healthy").status, 401);
     assert!(told() == 1 && !export.process.said().contains("hunter2"), "{}", export.process.said());
     dir.write("web.yml", "{}");
-    until("200");
+    until(200);
 }

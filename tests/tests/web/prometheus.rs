@@ -3,15 +3,14 @@
 use std::process::Command;
 
 use pmbridge_tests::{
-    Answer, Dir, OPENSSL, PMCD, Pmcd, Pmda, Process, Server, eventually, free_port, has, run,
+    Answer, Dir, Export, OPENSSL, PMCD, PROMETHEUS, Pmcd, Pmda, Process, Server, eventually, free_port, has,
+    run,
 };
 
-use super::Export;
 use super::files::{HASH, TLS, certificates};
 
 #[test]
 fn prometheus_scrapes_with_certificate_and_password() {
-    const PROMETHEUS: &str = "/usr/bin/prometheus";
     const CURL: &str = "/usr/bin/curl";
     if !has("prometheus_scrapes_with_certificate_and_password", &[PROMETHEUS, CURL, PMCD, OPENSSL]) {
         return;
@@ -24,7 +23,7 @@ fn prometheus_scrapes_with_certificate_and_password() {
     let more = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n  client_allowed_sans: [prom.example]\n";
     let file = dir.write("web.yml", format!("{TLS}{more}basic_auth_users:\n  prom: {HASH}\n"));
     let target = format!("127.0.0.1:{}", pmcd.port);
-    let export = Export::start(&["--pmcd", &target, "--web.config.file", file.to_str().unwrap()]);
+    let export = Export::start_at(&target, &["-u", "root", "--web.config.file", file.to_str().unwrap()]);
     assert!(export.url.starts_with("https://"), "{}", export.url);
     let job = |name: &str, password: &str, certificate: &str| {
         let path = |file: &str| dir.join(file).display().to_string();

@@ -2,14 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Instant as Clock;
 
-use mio::{Events, Poll};
+use mio::{Events, Poll, Waker};
 use pmbridge_core::pdu::{Kind, split};
 
 use super::*;
+use crate::clock::Clock;
 use crate::export::selection::Selection;
 use crate::export::tests::server;
 
@@ -66,21 +66,39 @@ fn listen(listener: TcpListener, deeds: &'static [Deed]) -> mpsc::Receiver<()> {
 struct Bench {
     poll: Poll,
     pmcd: Pmcd,
-    began: Clock,
+    resolver: Rc<RefCell<Resolver>>,
+    /// Names are never looked up.
+    is_deaf: bool,
+    looked_up: usize,
+    clock: Clock,
     log: Log,
 }
 
 impl Bench {
     fn new(address: SocketAddr, timeout: u64) -> Self {
+        Self::named(&address.to_string(), timeout)
+    }
+
+    fn named(address: &str, timeout: u64) -> Self {
         let poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
-        let address = address.to_string().parse().unwrap();
-        let pmcd = Pmcd::new(registry, Token(0), address, Duration::from_millis(timeout));
-        Self { poll, pmcd, began: Clock::now(), log: Log::plain(false) }
+        let waker = Waker::new(&registry, Token(1)).unwrap();
+        let resolver = Rc::new(RefCell::new(Resolver::new(Arc::new(waker))));
+        let (address, timeout) = (address.parse().unwrap(), Duration::from_millis(timeout));
+        let pmcd = Pmcd::new(registry, Token(0), Rc::clone(&resolver), address, timeout);
+        Self {
+            poll,
+            pmcd,
+            resolver,
+            is_deaf: false,
+            looked_up: 0,
+            clock: Clock::start(),
+            log: Log::plain(false),
+        }
     }
 
     fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap())
+        self.clock.now()
     }
 
     fn want(&mut self, name: &str) -> u64 {
@@ -91,6 +109,12 @@ impl Bench {
     fn next(&mut self) -> Ended {
         let mut events = Events::with_capacity(8);
         loop {
+            let answer = if self.is_deaf { None } else { self.resolver.borrow_mut().answer() };
+            if let Some(answer) = answer {
+                self.looked_up = self.looked_up.saturating_add(1);
+                self.pmcd.resolved(answer.addresses, &self.log);
+                continue;
+            }
             if let Some(ended) = self.pmcd.pump(self.now(), &self.log) {
                 return ended;
             }
@@ -191,4 +215,25 @@ fn a_server_that_does_not_answer_costs_its_deadline_and_the_connection() {
     }
     bench.want("disk");
     assert!(bench.next().result.is_ok() && bench.pmcd.reconnects() == 1);
+}
+
+#[test]
+fn a_name_that_hangs_is_not_looked_up_again_meanwhile() {
+    let (listener, address) = local();
+    let fetches = listen(listener, &[Deed::Serve]);
+    let mut bench = Bench::named(&format!("localhost:{}", address.port()), 200);
+    bench.is_deaf = true;
+    for _ in 0..3 {
+        bench.want("disk");
+        assert_eq!(bench.next().result, Err(Failure::Timeout));
+        // The try ends when its scrape has, or a moment later.
+        while !matches!(bench.pmcd.link, Link::Down) {
+            assert!(bench.pmcd.pump(bench.clock.now(), &bench.log).is_none());
+        }
+    }
+    (bench.is_deaf, bench.pmcd.timeout) = (false, Duration::from_secs(10));
+    bench.want("disk");
+    assert!(bench.next().result.is_ok());
+    // The one that hung all that time, whose answer nobody needed any more, and one for the last scrape.
+    assert_eq!((fetches.try_iter().count(), bench.looked_up), (1, 2));
 }

@@ -8,14 +8,13 @@ mod tls;
 mod yaml;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::ServerConfig;
 
 use super::auth::{Hash, Users};
+use crate::stamp::Stamp;
 use yaml::{Error, Node};
 
 /// What the file says.
@@ -37,15 +36,6 @@ pub(super) struct Watched {
     seen: Vec<(PathBuf, Option<Stamp>)>,
 }
 
-/// What tells that a file has become another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl Watched {
     /// Reads the file for the first time.
     pub(super) fn open(path: &Path) -> Result<(Self, Config), String> {
@@ -57,10 +47,10 @@ impl Watched {
 
     /// What the file says, if it or any that it names is another than before.
     pub(super) fn look(&mut self) -> Option<Result<Config, String>> {
-        let stamps: Vec<_> = self.seen.iter().map(|(path, _)| Stamp::of(path)).collect();
+        let stamps: Vec<_> = self.seen.iter().map(|(path, _)| stamp(path)).collect();
         let same = self.seen.iter().zip(&stamps).all(|((_, before), now)| before == now);
         // Half a file may be a good one that lets everybody in: who writes it has to be done.
-        if same || stamps.iter().flatten().any(Stamp::is_fresh) {
+        if same || stamps.iter().flatten().any(is_fresh) {
             return None;
         }
         Some(self.read().and_then(|config| match fs::metadata(&self.path) {
@@ -73,7 +63,7 @@ impl Watched {
 
     fn read(&mut self) -> Result<Config, String> {
         // Stamps come first: what changes while it is read is read again.
-        self.seen = vec![(self.path.clone(), Stamp::of(&self.path))];
+        self.seen = vec![(self.path.clone(), stamp(&self.path))];
         let shown = self.path.display();
         let text = fs::read_to_string(&self.path).map_err(|error| format!("{shown}: {error}"))?;
         let dir = self.path.parent().unwrap_or_else(|| Path::new("/"));
@@ -82,27 +72,13 @@ impl Watched {
     }
 }
 
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let meta = fs::metadata(path).ok()?;
-        Some(Self {
-            inode: (meta.dev(), meta.ino()),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
-    }
+fn stamp(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().as_ref().map(Stamp::of)
 }
 
-impl Stamp {
-    /// Whether somebody has written to it just now.
-    fn is_fresh(&self) -> bool {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        let (seconds, nanos) = self.changed;
-        let then = seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000);
-        (0..SETTLED).contains(&now.saturating_sub(then))
-    }
+/// Whether somebody has written to it just now.
+fn is_fresh(stamp: &Stamp) -> bool {
+    (0..SETTLED).contains(&stamp.age())
 }
 
 /// Files that the file names.
@@ -115,7 +91,7 @@ impl Files<'_> {
     /// Reads a file of this name.
     fn read(&mut self, node: &Node, name: &str) -> Result<Vec<u8>, Error> {
         let path = self.dir.join(node.text(name)?);
-        self.seen.push((path.clone(), Stamp::of(&path)));
+        self.seen.push((path.clone(), stamp(&path)));
         fs::read(&path).map_err(|error| node.error(format!("{name}: {}: {error}", path.display())))
     }
 }

@@ -173,14 +173,10 @@ impl Drop for Server {
 fn run(poll: &mut Poll, web: &mut Web, shared: &Arc<Shared>) {
     let mut events = Events::with_capacity(64);
     let mut pages = Canned { shared: Arc::clone(shared), pages: Vec::new() };
-    let start = Clock::now();
+    let clock = crate::clock::Clock::start();
     let mut released = false;
     while !shared.stop.load(Ordering::SeqCst) {
-        let now = || {
-            let millis = u64::try_from(start.elapsed().as_millis()).unwrap();
-            Instant::from_millis(millis)
-                .saturating_add(Duration::from_millis(shared.turned.load(Ordering::SeqCst)))
-        };
+        let now = || clock.now().saturating_add(Duration::from_millis(shared.turned.load(Ordering::SeqCst)));
         let until = web.deadline().map(|at| at.saturating_since(now()).millis()).unwrap_or(10).min(10);
         poll.poll(&mut events, Some(Span::from_millis(until))).unwrap();
         for event in &events {
