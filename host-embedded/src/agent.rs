@@ -60,6 +60,8 @@ pub(crate) struct Inner<'m> {
     rules: &'m [Later<Globs>],
     neighbours: &'static [Neighbour],
     dhcp: Option<SocketHandle>,
+    /// Whose turn it is.
+    turn: usize,
     /// What came for whoever is looked at.
     window: &'m mut [u8],
     table: &'static [Entry],
@@ -194,11 +196,7 @@ impl<'m> Inner<'m> {
         for (lane, neighbour) in self.lanes.iter_mut().zip(self.neighbours) {
             lane.source = Some(self.store.add_source(neighbour.name, "", None)?);
         }
-        let own = Own::declare(&mut self.store, self.neighbours.len())?;
-        // They have their room before neighbours take it.
-        let source = own.source;
-        self.own = Some(own);
-        self.tell(source);
+        self.own = Some(Own::declare(&mut self.store, self.neighbours)?);
         Ok(())
     }
 
@@ -213,7 +211,7 @@ impl<'m> Inner<'m> {
                 return false;
             }
             if let Some(knock) = self.door.knock {
-                if self.make_room(knock, now) {
+                if !self.listen(knock.to.port) && self.make_room(knock, now) {
                     // Who had the place hears of it before another has it.
                     self.send(device, now);
                     self.listen(knock.to.port);
@@ -241,38 +239,80 @@ impl<'m> Inner<'m> {
         sent == PollResult::SocketStateChanged
     }
 
-    /// Lets each connection go on; whether there is more to do at once.
-    #[inline(never)]
+    /// Lets the next one go on who has something to do, in turn, so that a call is never longer than one step of one of
+    /// them; whether there was any.
     fn step(&mut self, now: Instant, wall: Timestamp) -> bool {
-        let mut more = false;
-        let mut cx = Context { store: &mut self.store, now, wall };
-        for client in self.clients.iter_mut().filter(|_| cfg!(feature = "collector")) {
-            let Some(handle) = client.line.handle else { continue };
-            let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            more |= client.poll(&mut cx, (socket, self.window), &mut self.stats);
-        }
-        for reader in self.pages.iter_mut().filter(|_| cfg!(feature = "exporter")) {
-            let Some(handle) = reader.line.handle else { continue };
-            let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            more |= reader.poll(&mut cx, (socket, self.window), &mut self.stats);
+        let seats = self.places().saturating_add(2);
+        let mut worked = false;
+        for _ in 0..seats {
+            let seat = self.turn;
+            self.turn = if seat.saturating_add(1) < seats { seat.saturating_add(1) } else { 0 };
+            if self.serve(seat, now, wall) {
+                worked = true;
+                break;
+            }
         }
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
-        let is_busy = self.is_busy();
-        if cfg!(feature = "scraper") {
-            more |= self.pull(is_busy, now, wall);
+        worked
+    }
+
+    /// Lets one go on: a client, a reader, who scrapes, or who publishes; whether it did anything.
+    fn serve(&mut self, seat: usize, now: Instant, wall: Timestamp) -> bool {
+        let Some(place) = self.place(seat) else {
+            return if seat == self.places() { self.pull(now, wall) } else { self.publish(now) };
+        };
+        let Some(handle) = self.line(place).and_then(|line| line.handle) else { return false };
+        let mut cx = Context { store: &mut self.store, now, wall };
+        let means = (self.sockets.get_mut::<Socket<'_>>(handle), &mut *self.window);
+        match place {
+            Place::Client(at) if cfg!(feature = "collector") => {
+                self.clients.get_mut(at).is_some_and(|client| client.poll(&mut cx, means, &mut self.stats))
+            }
+            Place::Reader(at) if cfg!(feature = "exporter") => {
+                self.pages.get_mut(at).is_some_and(|reader| reader.poll(&mut cx, means, &mut self.stats))
+            }
+            _ => false,
         }
-        more | self.publish(is_busy, now)
+    }
+
+    /// How many places there are for connections that come.
+    const fn places(&self) -> usize {
+        self.clients.len().saturating_add(self.pages.len())
+    }
+
+    /// The place of this number.
+    fn place(&self, seat: usize) -> Option<Place> {
+        match seat.checked_sub(self.clients.len()) {
+            None => Some(Place::Client(seat)),
+            Some(at) => (at < self.pages.len()).then_some(Place::Reader(at)),
+        }
+    }
+
+    /// The line of a place.
+    fn line(&self, place: Place) -> Option<&Line> {
+        match place {
+            Place::Client(at) => self.clients.get(at).map(|client| &client.line),
+            Place::Reader(at) => self.pages.get(at).map(|reader| &reader.line),
+        }
+    }
+
+    /// The lines at a port, and their sockets.
+    fn lines(&self, port: u16) -> impl Iterator<Item = (Place, &Line, &Socket<'m>)> {
+        let all = (0..self.places()).filter_map(|seat| self.place(seat)).filter(move |at| at.port() == port);
+        all.filter_map(|place| {
+            let line = self.line(place)?;
+            Some((place, line, self.sockets.get::<Socket<'m>>(line.handle?)))
+        })
     }
 
     /// Goes on with what is scraped, unless an answer is half out; whether there is more to do at once.
-    #[inline(never)]
-    fn pull(&mut self, is_busy: bool, now: Instant, wall: Timestamp) -> bool {
-        let Some(handle) = self.puller.handle else { return false };
+    fn pull(&mut self, now: Instant, wall: Timestamp) -> bool {
+        let Some(handle) = self.puller.handle.filter(|_| cfg!(feature = "scraper")) else { return false };
         if self.neighbours.is_empty() || self.iface.ipv4_addr().is_none() {
             return false;
         }
-        if is_busy {
+        if self.is_busy() {
             self.puller.hold(now);
             return false;
         }
@@ -284,8 +324,8 @@ impl<'m> Inner<'m> {
     }
 
     /// Publishes what somebody asks for; whether anybody did.
-    fn publish(&mut self, is_busy: bool, now: Instant) -> bool {
-        let (mut any, mut from) = (false, 0);
+    fn publish(&mut self, now: Instant) -> bool {
+        let (mut any, mut from, is_busy) = (false, 0, self.is_busy());
         while let Some((source, next)) = self.store.wanted(from) {
             let is_own = self.own.as_ref().is_some_and(|own| own.source == source);
             if is_own || Some(source) == self.device {
@@ -308,7 +348,6 @@ impl<'m> Inner<'m> {
     }
 
     /// Publishes the values of a source.
-    #[inline(never)]
     fn tell(&mut self, source: SourceId) {
         if Some(source) == self.device {
             metrics::publish(self.table, &mut self.store, source);
@@ -329,8 +368,8 @@ impl<'m> Inner<'m> {
     fn next(&mut self, now: Instant) -> Next {
         let clients = self.clients.iter().filter_map(Client::deadline);
         let pages = self.pages.iter().filter_map(Reader::deadline);
-        let puller =
-            self.puller.deadline(self.lanes).filter(|_| cfg!(feature = "scraper") && !self.is_busy());
+        let may_pull = cfg!(feature = "scraper") && self.iface.ipv4_addr().is_some() && !self.is_busy();
+        let puller = self.puller.deadline(self.lanes).filter(|_| may_pull);
         let owing = self.owing.map(|since| since.saturating_add(OWING));
         let stack = self.iface.poll_at(stack_time(now), &self.sockets);
         let stack = stack.map(|at| Instant::from_millis(u64::try_from(at.total_millis()).unwrap_or(0)));
@@ -343,84 +382,79 @@ impl<'m> Inner<'m> {
 
     /// The ports at which nobody listens.
     fn closed(&self) -> Closed {
-        let listens = |line: &Line| {
-            line.handle.is_some_and(|handle| self.sockets.get::<Socket<'_>>(handle).is_listening())
-        };
+        let is_closed = |port| !self.lines(port).any(|(_, _, socket)| socket.is_listening());
         Closed {
-            clients: !self.clients.iter().any(|client| listens(&client.line)),
-            pages: !self.pages.iter().any(|reader| listens(&reader.line)),
+            clients: cfg!(feature = "collector") && is_closed(clients::PORT),
+            pages: cfg!(feature = "exporter") && is_closed(pages::PORT),
         }
     }
 
     /// Ends a connection so that who knocks may have its place; whether there was one to be had.
-    #[inline(never)]
     fn make_room(&mut self, knock: Knock, now: Instant) -> bool {
-        if !self.iface.has_ip_addr(knock.to.addr) || self.is_known(knock) {
+        let is_known = |socket: &Socket<'_>| {
+            let ends = (socket.remote_endpoint(), socket.local_endpoint());
+            socket.is_active() && ends == (Some(knock.from), Some(knock.to))
+        };
+        let port = knock.to.port;
+        if !self.iface.has_ip_addr(knock.to.addr) || self.lines(port).any(|(_, _, socket)| is_known(socket)) {
             return false;
         }
-        let is_client = knock.to.port == clients::PORT;
-        let mut least: Option<(Worth, Instant, usize)> = None;
-        let mut half_open = false;
-        let mut offer = |worth: Option<(Worth, Instant)>, line: &Line, place| {
+        let (mut least, mut half_open) = (None::<(Worth, Instant, Place)>, false);
+        for (place, line, socket) in self.lines(port) {
             half_open |= line.is_half_open();
-            if let Some((worth, since)) = worth {
-                let this = (worth, since, place);
-                least = Some(least.map_or(this, |least| least.min(this)));
+            let worth = match place {
+                Place::Client(at) => self.clients.get(at).and_then(|client| client.worth(now)),
+                Place::Reader(at) => self.pages.get(at).and_then(|reader| reader.worth(now)),
+            };
+            // Who has just asked something is not idle.
+            if let Some((worth, since)) =
+                worth.filter(|(worth, _)| *worth == Worth::Half || !socket.can_recv())
+                && least.is_none_or(|(least, longest, _)| (worth, since) < (least, longest))
+            {
+                least = Some((worth, since, place));
             }
-        };
-        if is_client {
-            let all = self.clients.iter().enumerate();
-            all.for_each(|(place, client)| offer(client.worth(now), &client.line, place));
-        } else {
-            let all = self.pages.iter().enumerate();
-            all.for_each(|(place, reader)| offer(reader.worth(now), &reader.line, place));
         }
         // A flood of first segments takes one place at most from those who have said something.
-        let least = least.filter(|(worth, ..)| *worth != Worth::Idle || !half_open);
-        let Some((_, _, place)) = least else {
+        let Some((_, _, place)) = least.filter(|(worth, ..)| *worth != Worth::Idle || !half_open) else {
             self.stats.refused = self.stats.refused.wrapping_add(1);
             return false;
         };
         self.stats.evicted = self.stats.evicted.wrapping_add(1);
-        let handle = if is_client {
-            self.clients.get_mut(place).and_then(|client| {
-                client.leave();
-                client.line.handle
-            })
-        } else {
-            self.pages.get_mut(place).and_then(|reader| {
-                reader.leave();
-                reader.line.handle
-            })
+        let line = match place {
+            Place::Client(at) => self.clients.get_mut(at).map(Client::leave),
+            Place::Reader(at) => self.pages.get_mut(at).map(Reader::leave),
         };
-        let Some(handle) = handle else { return false };
+        let Some(handle) = line.and_then(|line| line.vacate()) else { return false };
         self.sockets.get_mut::<Socket<'_>>(handle).abort();
         true
     }
 
-    /// Whether a first segment is one of a connection that is being made, again.
-    fn is_known(&self, knock: Knock) -> bool {
-        let lines = self.clients.iter().map(|client| &client.line);
-        let mut lines = lines.chain(self.pages.iter().map(|reader| &reader.line));
-        lines.any(|line| {
-            let socket = line.handle.map(|handle| self.sockets.get::<Socket<'_>>(handle));
-            socket.is_some_and(|socket| {
-                socket.is_active()
-                    && socket.remote_endpoint() == Some(knock.from)
-                    && socket.local_endpoint() == Some(knock.to)
-            })
-        })
-    }
-
-    /// Has whatever is free at a port listen.
-    fn listen(&mut self, port: u16) {
-        let clients = self.clients.iter().filter(|_| port == clients::PORT).filter_map(|c| c.line.handle);
-        let pages = self.pages.iter().filter(|_| port == pages::PORT).filter_map(|r| r.line.handle);
-        for handle in clients.chain(pages) {
+    /// Has whatever is free at a port listen; whether there was any.
+    fn listen(&mut self, port: u16) -> bool {
+        let mut any = false;
+        for seat in 0..self.places() {
+            let line = self.place(seat).filter(|place| place.port() == port).and_then(|at| self.line(at));
+            let Some(handle) = line.and_then(|line| line.handle) else { continue };
             let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            if !socket.is_open() {
-                let _ = socket.listen(port);
-            }
+            any |= !socket.is_open() && socket.listen(port).is_ok();
+        }
+        any
+    }
+}
+
+/// A place for a connection that comes.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Client(usize),
+    Reader(usize),
+}
+
+impl Place {
+    /// Where it listens.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Client(_) => clients::PORT,
+            Self::Reader(_) => pages::PORT,
         }
     }
 }
@@ -458,6 +492,7 @@ fn build<'m>(
         rules,
         neighbours,
         dhcp: None,
+        turn: 0,
         window,
         table,
         device: None,

@@ -57,10 +57,10 @@ impl Client {
         if is_mute || self.line.deadline().is_some_and(|by| cx.now >= by) {
             return self.end(socket, &mut stats.timed_out);
         }
-        if !socket.may_recv() && socket.may_send() && !moved.more && !is_busy && !waits {
+        if !socket.may_recv() && socket.may_send() && !moved.worked && !is_busy && !waits {
             socket.close();
         }
-        moved.more
+        moved.worked
     }
 
     /// Makes a role for who has come. What it takes of the stack is free again behind this.
@@ -103,9 +103,10 @@ impl Client {
         self.line.worth(is_mute, is_idle, now)
     }
 
-    /// Another needs its place.
-    pub(crate) fn leave(&mut self) {
+    /// Nobody is there any more.
+    pub(crate) fn leave(&mut self) -> &mut Line {
         self.role.clear();
+        &mut self.line
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) struct Over;
 pub(crate) struct Moved {
     /// Something was consumed.
     pub(crate) consumed: bool,
-    /// There may be more to do at once.
-    pub(crate) more: bool,
+    /// Something was consumed, or written.
+    pub(crate) worked: bool,
     /// The window is full of what the role cannot take.
     pub(crate) stuck: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) fn pump(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -
         let progress = stepped?;
         drop_front(socket, progress.consumed);
         moved.consumed |= progress.consumed > 0;
-        moved.more = !progress.is_none();
+        moved.worked |= !progress.is_none();
         if progress.is_none() {
             break;
         }
@@ -54,7 +54,7 @@ pub(crate) fn take(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -
     let progress = step(window.get(..len).unwrap_or_default(), &mut [])?;
     drop_front(socket, progress.consumed);
     let consumed = progress.consumed > 0;
-    Ok(Moved { consumed, more: consumed, stuck: !consumed && len == window.len() })
+    Ok(Moved { consumed, worked: consumed, stuck: !consumed && len == window.len() })
 }
 
 /// Consumes what a role has taken.
@@ -249,6 +249,12 @@ impl Line {
         (now.saturating_since(last) >= floor).then_some((worth, last))
     }
 
+    /// Another has its place: what comes is a new connection.
+    pub(crate) const fn vacate(&mut self) -> Option<SocketHandle> {
+        self.state = State::Closed;
+        self.handle
+    }
+
     /// Whether it is half open.
     pub(crate) const fn is_half_open(&self) -> bool {
         matches!(self.state, State::SynReceived)
@@ -270,8 +276,8 @@ pub(crate) fn prepare(socket: &mut Socket<'_>) {
 
 /// Bytes that an answer is given in one piece.
 const BOUNCE: usize = 64;
-/// Steps of a role in one turn.
-const STEPS: usize = 4;
+/// Steps of a role in one turn: the ring's end, and its beginning.
+const STEPS: usize = 2;
 /// How long the handshake may take: two repeated segments.
 const HALF_OPEN: Duration = Duration::from_secs(4);
 /// How long the end may take.

@@ -289,7 +289,7 @@ impl Scrape<'_> {
             Ok(_) if socket.state() == State::CloseWait && !socket.can_recv() => {
                 Stand::Ended(self.role.end(cx).is_ok())
             }
-            Ok(moved) => Stand::Goes(moved.more),
+            Ok(moved) => Stand::Goes(moved.worked),
             Err(Over) => Stand::Ended(false),
         }
     }

@@ -2,7 +2,7 @@
 
 use pmbridge_core::{
     pcp::{Semantics, Type, Units},
-    store::{Declaration, Full, Instance, Instances, MetricId, Published, Region, SourceId, Storage, Store},
+    store::{Declaration, Full, Instances, Published, Region, SourceId},
 };
 
 use crate::{
@@ -18,11 +18,10 @@ pub(crate) struct Facts<'a> {
 }
 
 /// The agent's own metrics in a store.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Own {
-    /// The source that they belong to.
+    /// The source that they belong to, and no others.
     pub(crate) source: SourceId,
-    ids: [Option<MetricId>; TABLE.len()],
 }
 
 /// One row of the table.
@@ -108,76 +107,80 @@ static TABLE: [Row; 14] = [
     ),
 ];
 
+impl Row {
+    /// Whether there is anything to say: who has no neighbours says nothing of scrapes.
+    const fn is_said(&self, neighbours: &[Neighbour]) -> bool {
+        !matches!(self.says, Says::Each(_) | Says::Sum(_)) || !neighbours.is_empty()
+    }
+}
+
 impl Own {
-    /// Declares `pmbridge.*`, as far as there is anything to say: who has no neighbours says nothing of scrapes.
-    pub(crate) fn declare<S: Storage>(store: &mut Store<S>, neighbours: usize) -> Result<Self, Full> {
+    /// Declares `pmbridge.*`, with all series, so that they have their room before neighbours take it.
+    pub(crate) fn declare(store: &mut Known<'_>, neighbours: &'static [Neighbour]) -> Result<Self, Full> {
         let source = store.add_source("pmbridge", "", Some(CLUSTER))?;
-        let mut ids = [None; TABLE.len()];
-        for (id, row) in ids.iter_mut().zip(&TABLE) {
-            let instances = match row.says {
-                Says::Each(_) | Says::Sum(_) if neighbours == 0 => continue,
-                Says::Each(_) | Says::Full => Instances::Own,
-                Says::Whole(_) | Says::Sum(_) => Instances::One,
-            };
+        for row in TABLE.iter().filter(|row| row.is_said(neighbours)) {
             let declaration = Declaration {
                 name: row.name,
                 help: row.help,
                 kind: Type::U64,
                 semantics: row.semantics,
                 units: row.units,
-                instances,
+                instances: match row.says {
+                    Says::Each(_) | Says::Full => Instances::Own,
+                    Says::Whole(_) | Says::Sum(_) => Instances::One,
+                },
                 item: Some(row.item),
                 storable: false,
                 aside: false,
             };
-            *id = Some(store.declare(source, &declaration)?);
-        }
-        store.on_demand(source);
-        Ok(Self { source, ids })
-    }
-
-    /// Publishes what is true now. What has no room for itself shows in what counts refusals.
-    pub(crate) fn publish(&self, store: &mut Known<'_>, facts: &Facts<'_>) {
-        store.begin(self.source);
-        for (row, id) in TABLE.iter().zip(self.ids) {
-            let Some(id) = id else { continue };
+            let metric = store.declare(source, &declaration)?;
+            let mut series = |instance| store.declare_series(metric, instance, &[]).map(|_| ());
             match row.says {
-                Says::Whole(value) => {
-                    let value = value(facts, store);
-                    put(store, id, Instance::ONE, value);
-                }
-                Says::Sum(value) => {
-                    let mut sum = 0u64;
-                    for (lane, rules) in each(facts) {
-                        sum = sum.saturating_add(value(lane, rules, store));
-                    }
-                    put(store, id, Instance::ONE, sum);
-                }
-                Says::Each(value) => {
-                    for ((lane, rules), neighbour) in each(facts).zip(facts.neighbours) {
-                        let value = value(lane, rules, store);
-                        put(store, id, Instance::named(neighbour.name), value);
-                    }
-                }
-                Says::Full => {
-                    for region in REGIONS {
-                        let value = store.refused(region);
-                        put(store, id, Instance::named(region.name()), value);
-                    }
-                }
+                Says::Whole(_) | Says::Sum(_) => series(None)?,
+                Says::Each(_) => neighbours.iter().try_for_each(|n| series(Some((INSTANCE, n.name))))?,
+                Says::Full => REGIONS.iter().try_for_each(|r| series(Some((INSTANCE, r.name()))))?,
             }
         }
+        store.on_demand(source);
+        Ok(Self { source })
+    }
+
+    /// Publishes what is true now, in the order of declaration.
+    pub(crate) fn publish(&self, store: &mut Known<'_>, facts: &Facts<'_>) {
+        store.begin(self.source);
+        let mut metric = store.first_declared(self.source);
+        for row in TABLE.iter().filter(|row| row.is_said(facts.neighbours)) {
+            let Some(this) = metric else { break };
+            let mut series = store.first_series(this);
+            let mut at = 0;
+            while let Some(slot) = series {
+                let bits = row.says.value(at, facts, store);
+                series = store.renew(slot, Published::Bits(bits)).unwrap_or(None);
+                at = at.saturating_add(1);
+            }
+            metric = store.declared_after(this);
+        }
         store.published(self.source);
+    }
+}
+
+impl Says {
+    /// The value of the series at this place.
+    fn value(self, at: usize, facts: &Facts<'_>, store: &Known<'_>) -> u64 {
+        match self {
+            Self::Whole(value) => value(facts, store),
+            Self::Sum(value) => {
+                each(facts).map(|(lane, rules)| value(lane, rules, store)).fold(0, u64::saturating_add)
+            }
+            Self::Each(value) => each(facts).nth(at).map_or(0, |(lane, rules)| value(lane, rules, store)),
+            Self::Full => REGIONS.get(at).map_or(0, |region| store.refused(*region)),
+        }
     }
 }
 
 /// Neighbours, and their rules.
 fn each<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a Lane, &'a Globs)> + use<'a> {
     facts.lanes.iter().zip(facts.rules.iter().filter_map(Later::as_ref))
-}
-
-fn put(store: &mut Known<'_>, metric: MetricId, instance: Instance<'_>, bits: u64) {
-    let _ = store.publish(metric, instance, Published::Bits(bits));
 }
 
 fn scrapes(lane: &Lane, _: &Globs, _: &Known<'_>) -> u64 {
@@ -214,5 +217,7 @@ fn series(_: &Facts<'_>, store: &Known<'_>) -> u64 {
 
 /// Vanished instances have no room at all, by intention.
 const REGIONS: [Region; 5] = [Region::Sources, Region::Metrics, Region::Series, Region::Index, Region::Text];
+/// The label that tells instances apart, as `serve` has it.
+const INSTANCE: &str = "instname";
 /// The cluster that `serve` has them in.
 const CLUSTER: u16 = 4091;

@@ -83,11 +83,11 @@ impl Reader {
         if self.line.deadline().is_some_and(|by| now >= by) {
             return self.end(socket, &mut stats.timed_out);
         }
-        let is_over = !socket.may_recv() && !moved.more && !is_busy && !waits;
+        let is_over = !socket.may_recv() && !moved.worked && !is_busy && !waits;
         if socket.may_send() && (is_done || is_over) {
             socket.close();
         }
-        moved.more
+        moved.worked
     }
 
     /// Ends the connection at once.
@@ -125,10 +125,11 @@ impl Reader {
     }
 
     /// Nobody is there any more.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) -> &mut Line {
         self.role.clear();
         self.guest.clear();
         self.is_known = false;
+        &mut self.line
     }
 }
 

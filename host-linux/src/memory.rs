@@ -3,7 +3,7 @@
 //! What is not used is not there: an empty bridge takes some hundred kilobytes. A machine without memory is a ceiling
 //! like any other: the series is refused and counted.
 
-use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage};
+use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage, Word};
 
 /// Memory that grows.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Memory {
     metrics: Vec<Metric>,
     series: Vec<Series>,
     past: Vec<Past>,
-    index: Vec<u32>,
+    index: Vec<Word>,
     text: Vec<u8>,
     /// As many as there may be.
     most_series: usize,
@@ -98,7 +98,7 @@ fn extend<T: Clone>(region: &mut Vec<T>, empty: T, most: usize) -> bool {
 }
 
 /// Doubles the index up to its ceiling, as a new one: what is in it is made anew. False as above.
-fn double(index: &mut Vec<u32>) -> bool {
+fn double(index: &mut Vec<Word>) -> bool {
     let size = index.len().saturating_mul(2).min(MOST_INDEX);
     // Whether there is as much, before it is asked for in the way that cannot say no.
     if size <= index.len() || Vec::<u32>::new().try_reserve_exact(size).is_err() {

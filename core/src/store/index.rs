@@ -2,11 +2,11 @@
 //!
 //! An entry is a slot and the [`Key`] under which it was entered, in one word; 0 is free, and [`GONE`] was taken out.
 
-use super::record::Slot;
+use super::record::{Slot, Word};
 
 /// Under which of its properties a slot was entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u8)]
 pub(crate) enum Key {
     /// A series, by its bytes as sent.
     Raw = 0,
@@ -27,22 +27,22 @@ pub(crate) enum Key {
 }
 
 /// An entry that was taken out: what lies behind it is still looked for.
-const GONE: u32 = u32::MAX;
+const GONE: Word = Word::MAX;
 /// The bits of a key.
-const KEY: u32 = 7;
+const KEY: Word = 7;
 
-const fn entry_of(key: Key, slot: Slot) -> u32 {
-    slot.bits() << 3 | key as u32
+const fn entry_of(key: Key, slot: Slot) -> Word {
+    slot.word() << 3 | key as Word
 }
 
 /// The slot entered under `key` and `hash` that `is` the one looked for.
 #[inline]
-pub(crate) fn find(index: &[u32], key: Key, hash: u32, mut is: impl FnMut(Slot) -> bool) -> Option<Slot> {
+pub(crate) fn find(index: &[Word], key: Key, hash: u32, mut is: impl FnMut(Slot) -> bool) -> Option<Slot> {
     find_dyn(index, key, hash, &mut is)
 }
 
 /// One function for all that is looked for, where size counts.
-fn find_dyn(index: &[u32], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool) -> Option<Slot> {
+fn find_dyn(index: &[Word], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool) -> Option<Slot> {
     let mask = index.len().checked_sub(1)?;
     let mut at = usize::try_from(hash).ok()? & mask;
     for _ in 0..=mask {
@@ -50,8 +50,8 @@ fn find_dyn(index: &[u32], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool
         if entry == 0 {
             return None;
         }
-        let slot = Slot::from_bits(entry >> 3);
-        if entry & KEY == key as u32 && is(slot) {
+        let slot = Slot::of_word(entry >> 3);
+        if entry & KEY == key as Word && is(slot) {
             return Some(slot);
         }
         at = at.wrapping_add(1) & mask;
@@ -60,7 +60,7 @@ fn find_dyn(index: &[u32], key: Key, hash: u32, is: &mut dyn FnMut(Slot) -> bool
 }
 
 /// Enters `slot` under `key` and `hash`; how many free entries that took, or `None` where there is none.
-pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> Option<usize> {
+pub(crate) fn enter(index: &mut [Word], key: Key, hash: u32, slot: Slot) -> Option<usize> {
     let mask = index.len().checked_sub(1)?;
     let mut at = usize::try_from(hash).unwrap_or(0) & mask;
     for _ in 0..=mask {
@@ -76,7 +76,7 @@ pub(crate) fn enter(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> Optio
 }
 
 /// Takes out what was entered as this; whether it was there.
-pub(crate) fn remove(index: &mut [u32], key: Key, hash: u32, slot: Slot) -> bool {
+pub(crate) fn remove(index: &mut [Word], key: Key, hash: u32, slot: Slot) -> bool {
     let Some(mask) = index.len().checked_sub(1) else { return false };
     let mut at = usize::try_from(hash).unwrap_or(0) & mask;
     for _ in 0..=mask {

@@ -24,10 +24,10 @@ impl<'a> View<'a> {
 
     /// The name that samples of a metric have on a page.
     pub(crate) fn sent(&self, metric: &Metric) -> &'a str {
-        if metric.sent.len > 0 {
+        if metric.sent.len() > 0 {
             return metric.sent.str_of(self.text());
         }
-        let source = self.source(metric.source).map_or(0, |source| source.name.len);
+        let source = self.source(metric.source).map_or(0, |source| source.name.len());
         let above = usize::try_from(source).unwrap_or(usize::MAX).saturating_add(self.root().len());
         let name = metric.name.str_of(self.text());
         name.get(above.saturating_add(2)..).unwrap_or_default()

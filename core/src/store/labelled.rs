@@ -124,7 +124,7 @@ impl Ledger<'_> {
         let series = Series {
             metric,
             raw,
-            labels: Span { at: 0, len: raw.len },
+            labels: Span::new(0, raw.len()),
             raw_hash: hash,
             identity_hash: hash,
             flags: Series::NAMED,

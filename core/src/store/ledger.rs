@@ -85,10 +85,8 @@ impl Book {
 
     /// The root of all names: `agent="ROOT"` without what is around it.
     pub(crate) const fn root(&self) -> Span {
-        Span {
-            at: self.domain_labels.at.saturating_add(ROOT_BEGINS),
-            len: self.domain_labels.len.saturating_sub(ROOT_BEGINS + 1),
-        }
+        let all = self.domain_labels;
+        Span::new(all.at().saturating_add(ROOT_BEGINS), all.len().saturating_sub(ROOT_BEGINS + 1))
     }
 }
 
@@ -199,21 +197,21 @@ impl Ledger<'_> {
             let is_text =
                 series.metric.index().and_then(|i| self.parts.metrics.get(i)).is_some_and(|m| m.is_text());
             if is_text && pad.room > 0 {
-                self.release(pad.span.at, pad.room);
+                self.release(pad.span.at(), pad.room);
             }
         }
         if series.is_extra() {
             let pad = Pad::unpack(series.value);
             if pad.room > 0 {
-                self.release(pad.span.at, pad.room);
+                self.release(pad.span.at(), pad.room);
             }
             self.book.extras = self.book.extras.saturating_sub(1);
             return;
         }
         if series.is(Series::FILTERED) {
-            self.release(series.labels.at, series.labels.len);
+            self.release(series.labels.at(), series.labels.len());
         }
-        self.release(series.raw.at, series.raw.len);
+        self.release(series.raw.at(), series.raw.len());
     }
 
     /// Takes the next slot for a metric and appends it to its source's list; it has no name in the name space yet.

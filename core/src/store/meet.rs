@@ -43,9 +43,9 @@ impl<'a> Labels<'a> {
         match *self {
             Self::Sent(labels) => labels,
             Self::Left { all, optional } => {
-                let at = all.at.saturating_add(OPTIONAL);
-                let len = all.len.saturating_sub(OPTIONAL).saturating_sub(optional);
-                LabelSet::stored(Span { at, len }.str_of(text))
+                let at = all.at().saturating_add(OPTIONAL);
+                let len = all.len().saturating_sub(OPTIONAL).saturating_sub(optional);
+                LabelSet::stored(Span::new(at, len).str_of(text))
             }
         }
     }
@@ -53,7 +53,7 @@ impl<'a> Labels<'a> {
     fn is_empty(&self) -> bool {
         match self {
             Self::Sent(labels) => labels.is_empty(),
-            Self::Left { all, .. } => all.len <= OPTIONAL,
+            Self::Left { all, .. } => all.len() <= OPTIONAL,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Ledger<'_> {
         };
         let made = self.make(source, sample, labels, series, rules);
         if let (Err(_), Some(span)) = (&made, left) {
-            self.release(span.at, span.len);
+            self.release(span.at(), span.len());
         }
         made
     }
@@ -225,7 +225,7 @@ impl Ledger<'_> {
     ) -> Result<Slot, Refusal> {
         let plan = self.plan(source, sample, bare, rules, remembered)?;
         let help = self.notes(source).map_or(Pad::EMPTY, |notes| notes.help);
-        let help_len = usize::try_from(help.span.len).unwrap_or(usize::MAX);
+        let help_len = usize::try_from(help.span.len()).unwrap_or(usize::MAX);
         let text = [plan.name_len, help_len, sample.raw.len(), sample.raw.len()];
         // One row may be the metric's, one that of lines that are no instances.
         self.reserve(2, 1, text.into_iter().fold(0, usize::saturating_add))?;
@@ -364,7 +364,7 @@ impl Ledger<'_> {
         (row.name, row.help, row.name_hash, row.factor) = (name, help, name_hash, factor);
         row.flags |= Metric::MET | flags;
         let sent = if is_last { core::mem::replace(&mut row.sent, Span::EMPTY) } else { Span::EMPTY };
-        self.release(sent.at, sent.len);
+        self.release(sent.at(), sent.len());
         self.enter(Key::Name, name_hash, slot);
         self.relate(source, slot);
         Ok(slot)
@@ -395,7 +395,7 @@ impl Ledger<'_> {
 
     /// The bytes of that name.
     pub(crate) fn sent_bytes(&self, metric: &Metric) -> &[u8] {
-        if metric.sent.len > 0 {
+        if metric.sent.len() > 0 {
             return metric.sent.of(self.parts.text);
         }
         metric.name.of(self.parts.text).get(self.above(metric.source)..).unwrap_or_default()
@@ -404,7 +404,8 @@ impl Ledger<'_> {
     /// How long root and source are in a name.
     fn above(&self, source: Slot) -> usize {
         let source = source.index().and_then(|i| self.parts.sources.get(i));
-        let above = source.map_or(0, |s| s.name.len).saturating_add(self.book.root().len).saturating_add(2);
+        let above =
+            source.map_or(0, |s| s.name.len()).saturating_add(self.book.root().len()).saturating_add(2);
         usize::try_from(above).unwrap_or(usize::MAX)
     }
 
@@ -469,7 +470,7 @@ fn labels_in(sample: &Sample<'_>) -> Result<Span, Refusal> {
     let word = |n: usize| u32::try_from(n).map_err(|_| Refusal::Full(Region::Text));
     let len = sample.labels.as_str().len();
     let at = if len == 0 { 0 } else { sample.raw.len().saturating_sub(len).saturating_sub(1) };
-    Ok(Span { at: word(at)?, len: word(len)? })
+    Ok(Span::new(word(at)?, word(len)?))
 }
 
 /// Writes a label as it stands in an exposition.

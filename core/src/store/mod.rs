@@ -26,7 +26,7 @@ pub use import::Refusal;
 pub use labelled::SeriesId;
 pub use own::{Declaration, Instance, Instances, MetricId, Published, Stored};
 pub use past::Known;
-pub use record::{Metric, Past, Series, Slot, Source, Span};
+pub use record::{Metric, Past, Series, Slot, Source, Span, Word};
 pub use storage::{Fixed, Full, Lent, Parts, Region, Storage};
 pub use view::View;
 
@@ -171,7 +171,7 @@ impl<S: Storage> Store<S> {
             let Some(row) = row else { return Ok(()) };
             let (before, known) = (core::mem::replace(&mut row.labels, span), row.first != Slot::NONE);
             let same = before.of(ledger.parts.text) == span.of(ledger.parts.text);
-            ledger.release(before.at, before.len);
+            ledger.release(before.at(), before.len());
             let changed = u64::from(known && !same);
             ledger.book.labels_epoch = ledger.book.labels_epoch.saturating_add(changed);
             Ok(())

@@ -156,7 +156,7 @@ impl Ledger<'_> {
                 }
             }
         }
-        self.release(past.name.at, past.name.len);
+        self.release(past.name.at(), past.name.len());
         let free = self.book.free_past;
         if let Some(row) = self.past(slot) {
             *row = Past { next: free, ..Past::EMPTY };

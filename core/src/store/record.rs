@@ -9,10 +9,17 @@ use crate::{
     time::Instant,
 };
 
+/// What counts slots and bytes of text. On a chip there are so few of them that half as many bits do.
+#[cfg(not(any(target_os = "none", small_words)))]
+pub type Word = u32;
+/// What counts slots and bytes of text: fewer than 65,536.
+#[cfg(any(target_os = "none", small_words))]
+pub type Word = u16;
+
 /// A place in one of the store's tables; 0 is none, so that zeroed memory is an empty table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Slot(u32);
+pub struct Slot(Word);
 
 impl Slot {
     /// No place.
@@ -20,41 +27,77 @@ impl Slot {
 
     /// The place `index`.
     pub(crate) fn of(index: usize) -> Self {
-        Self(u32::try_from(index).map_or(0, |i| i.saturating_add(1)))
+        Self(Word::try_from(index).map_or(0, |i| i.saturating_add(1)))
     }
 
     /// The index, or `None` for no place.
     pub fn index(self) -> Option<usize> {
-        self.0.checked_sub(1).and_then(|i| usize::try_from(i).ok())
+        self.bits().checked_sub(1).and_then(|i| usize::try_from(i).ok())
     }
 
     /// As kept in a word.
     pub(crate) const fn bits(self) -> u32 {
+        wide(self.0)
+    }
+
+    /// As kept in half of one, where that is enough.
+    pub(super) const fn word(self) -> Word {
         self.0
+    }
+
+    /// As read from there.
+    pub(super) const fn of_word(word: Word) -> Self {
+        Self(word)
     }
 
     /// As read from a word.
     pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits)
+        Self(word(bits))
     }
+}
+
+/// What was a word before. The store's storage has no slot, and no byte, that it could not count.
+#[allow(clippy::cast_possible_truncation, reason = "one of both widths is smaller")]
+const fn word(bits: u32) -> Word {
+    bits as Word
+}
+
+/// The other way round.
+#[allow(clippy::unnecessary_cast, reason = "one of both widths is smaller")]
+const fn wide(word: Word) -> u32 {
+    word as u32
 }
 
 /// A run of the store's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Span {
-    pub(crate) at: u32,
-    pub(crate) len: u32,
+    at: Word,
+    len: Word,
 }
 
 impl Span {
     pub(crate) const EMPTY: Self = Self { at: 0, len: 0 };
 
+    pub(crate) const fn new(at: u32, len: u32) -> Self {
+        Self { at: word(at), len: word(len) }
+    }
+
+    /// Where it begins.
+    pub(crate) const fn at(self) -> u32 {
+        wide(self.at)
+    }
+
+    /// The bytes that it has.
+    pub(crate) const fn len(self) -> u32 {
+        wide(self.len)
+    }
+
     /// Its bytes in `text`; empty where it does not lie inside.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn of(self, text: &[u8]) -> &[u8] {
-        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
-        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
+        let at = usize::try_from(self.at()).unwrap_or(usize::MAX);
+        let len = usize::try_from(self.len()).unwrap_or(usize::MAX);
         text.get(at..).and_then(|t| t.get(..len)).unwrap_or_default()
     }
 
@@ -77,7 +120,7 @@ impl Pad {
     /// Packed into a series' 64 bits: where, log2 of the room, length.
     pub(crate) fn pack(self) -> u64 {
         let room = self.room.checked_ilog2().unwrap_or(0);
-        u64::from(self.span.at) << 32 | u64::from(room) << 27 | u64::from(self.span.len & Self::MAX)
+        u64::from(self.span.at()) << 32 | u64::from(room) << 27 | u64::from(self.span.len() & Self::MAX)
     }
 
     /// The longest string a series holds.
@@ -87,7 +130,7 @@ impl Pad {
     pub(crate) const fn unpack(bits: u64) -> Self {
         let (at, low) = ((bits >> 32) as u32, bits as u32);
         let room = if bits == 0 { 0 } else { 1u32.wrapping_shl(low >> 27) };
-        Self { span: Span { at, len: low & Self::MAX }, room }
+        Self { span: Span::new(at, low & Self::MAX), room }
     }
 }
 
@@ -170,7 +213,7 @@ impl Notes {
 
     /// No family was named.
     pub(crate) const fn leave(&mut self) {
-        self.about.span.len = 0;
+        self.about.span = Span::new(self.about.span.at(), 0);
         self.kind = Family::Untyped;
         self.unit_len = 0;
         self.helped = false;
@@ -180,7 +223,7 @@ impl Notes {
     pub(crate) const fn clear(&mut self) {
         self.used = false;
         self.family = Family::Untyped;
-        self.help.span.len = 0;
+        self.help.span = Span::new(self.help.span.at(), 0);
         self.described = false;
     }
 
@@ -544,7 +587,7 @@ impl Series {
 
     /// Whether the host gave it a name, and no labels.
     pub(crate) const fn is_named_plainly(&self) -> bool {
-        self.is(Self::NAMED) && self.labels.len == 0
+        self.is(Self::NAMED) && self.labels.len() == 0
     }
 
     /// The next series of its metric.
@@ -585,22 +628,23 @@ impl Series {
     /// The labels that make it an instance of its own.
     pub(crate) fn identity<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
         let span = self.label_span();
-        LabelSet::stored(Span { len: span.len.saturating_sub(self.optional_len(text)), ..span }.str_of(text))
+        let len = span.len().saturating_sub(self.optional_len(text));
+        LabelSet::stored(Span::new(span.at(), len).str_of(text))
     }
 
     /// The optional labels.
     pub(crate) fn optional<'a>(&self, text: &'a [u8]) -> LabelSet<'a> {
         let (span, len) = (self.label_span(), self.optional_len(text));
-        let at = span.at.saturating_add(span.len).saturating_sub(len);
-        LabelSet::stored(Span { at, len }.str_of(text))
+        let at = span.at().saturating_add(span.len()).saturating_sub(len);
+        LabelSet::stored(Span::new(at, len).str_of(text))
     }
 
     fn label_span(&self) -> Span {
         if self.is(Self::FILTERED) {
-            let Span { at, len } = self.labels;
-            Span { at: at.saturating_add(OPTIONAL), len: len.saturating_sub(OPTIONAL) }
+            let all = self.labels;
+            Span::new(all.at().saturating_add(OPTIONAL), all.len().saturating_sub(OPTIONAL))
         } else {
-            Span { at: self.raw.at.saturating_add(self.labels.at), len: self.labels.len }
+            Span::new(self.raw.at().saturating_add(self.labels.at()), self.labels.len())
         }
     }
 

@@ -1,6 +1,6 @@
 //! The memory of a store belongs to its host, which lends it for the length of one call.
 
-use super::record::{Metric, Past, Series, Source};
+use super::record::{Metric, Past, Series, Source, Word};
 
 /// A part of the memory that can run out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Parts<'a> {
     /// Slots for instances that vanished.
     pub past: &'a mut [Past],
     /// Hash index, a power of two long; new entries are zero.
-    pub index: &'a mut [u32],
+    pub index: &'a mut [Word],
     /// Bytes of text.
     pub text: &'a mut [u8],
 }
@@ -79,7 +79,7 @@ pub struct Lent<'a> {
     /// Slots for instances that vanished.
     pub past: &'a [Past],
     /// Hash index.
-    pub index: &'a [u32],
+    pub index: &'a [Word],
     /// Bytes of text.
     pub text: &'a [u8],
 }
@@ -114,7 +114,7 @@ pub struct Fixed<
     metrics: [Metric; METRICS],
     series: [Series; SERIES],
     past: [Past; PAST],
-    index: [u32; INDEX],
+    index: [Word; INDEX],
     text: [u8; TEXT],
 }
 
@@ -130,6 +130,12 @@ impl<
     /// Empty; all bits zero, so that a `static` of it costs no flash.
     pub const fn new() -> Self {
         const { assert!(INDEX.is_power_of_two(), "an index is a power of two long") };
+        const {
+            // An entry of the index has three bits beside a slot, and the last one stands for none.
+            let most = (Word::MAX >> 3) as usize - 1;
+            assert!(SOURCES < most && METRICS < most && SERIES < most && PAST < most, "slots can be counted");
+            assert!(TEXT <= Word::MAX as usize, "bytes of text can be counted");
+        };
         Self {
             sources: [Source::EMPTY; SOURCES],
             metrics: [Metric::EMPTY; METRICS],

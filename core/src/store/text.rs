@@ -5,7 +5,7 @@
 
 use super::{
     ledger::Ledger,
-    record::{Pad, Slot, Span},
+    record::{Pad, Slot, Span, Word},
     storage::{Full, Region},
 };
 use crate::mapping::Put;
@@ -96,11 +96,11 @@ impl Ledger<'_> {
     pub(crate) fn keep(&mut self, len: usize, field: Field, slot: Slot) -> Result<Span, Full> {
         let at = self.book.text.checked_add(HEAD).ok_or(FULL)?;
         let end = at.checked_add(len).ok_or(FULL)?;
-        let span = Span {
-            at: u32::try_from(at).map_err(|_| FULL)?,
-            len: u32::try_from(len).ok().filter(|len| *len <= LOW).ok_or(FULL)?,
-        };
-        if end > self.parts.text.len() || u32::try_from(end).is_err() {
+        let span = Span::new(
+            u32::try_from(at).map_err(|_| FULL)?,
+            u32::try_from(len).ok().filter(|len| *len <= LOW).ok_or(FULL)?,
+        );
+        if end > self.parts.text.len() || Word::try_from(end).is_err() {
             return Err(FULL);
         }
         self.put_word(self.book.text, field.head(slot).ok_or(FULL)?);
@@ -129,7 +129,7 @@ impl Ledger<'_> {
     /// Puts `bytes` in `pad`'s place where they fit, and elsewhere with twice the room where not.
     pub(crate) fn rewrite(&mut self, pad: Pad, bytes: &[u8], field: Field, slot: Slot) -> Result<Pad, Full> {
         let pad = self.make_room(pad, bytes.len(), field, slot)?;
-        let at = usize::try_from(pad.span.at).map_err(|_| FULL)?;
+        let at = usize::try_from(pad.span.at()).map_err(|_| FULL)?;
         let room = self.parts.text.get_mut(at..).unwrap_or_default();
         for (to, from) in room.iter_mut().zip(bytes) {
             *to = *from;
@@ -148,7 +148,7 @@ impl Ledger<'_> {
         let mut len = 0usize;
         write(&mut |piece| len = len.saturating_add(piece.len()));
         let pad = self.make_room(pad, len, field, slot)?;
-        let at = usize::try_from(pad.span.at).map_err(|_| FULL)?;
+        let at = usize::try_from(pad.span.at()).map_err(|_| FULL)?;
         let mut room = self.parts.text.iter_mut().skip(at);
         write(&mut |piece| {
             for (from, to) in piece.iter().zip(room.by_ref()) {
@@ -166,11 +166,11 @@ impl Ledger<'_> {
             let room = len.max(8).checked_next_power_of_two().ok_or(FULL)?;
             let span = self.keep(usize::try_from(room).map_err(|_| FULL)?, field, slot)?;
             if pad.room > 0 {
-                self.release(pad.span.at, pad.room);
+                self.release(pad.span.at(), pad.room);
             }
             pad = Pad { span, room };
         }
-        pad.span.len = len;
+        pad.span = Span::new(pad.span.at(), len);
         Ok(pad)
     }
 
@@ -204,11 +204,11 @@ impl Ledger<'_> {
     fn rehome(&mut self, field: Field, slot: Slot, at: u32) -> Option<u32> {
         let i = slot.index();
         let span = |span: &mut Span| {
-            span.at = at;
-            span.len
+            *span = Span::new(at, span.len());
+            span.len()
         };
         let pad = |pad: &mut Pad| {
-            pad.span.at = at;
+            pad.span = Span::new(at, pad.span.len());
             pad.room
         };
         let Self { parts, book } = self;

@@ -128,8 +128,9 @@ impl<'a> View<'a> {
     /// A metric's help, as exposed. Of a histogram that the host declared all parts have one.
     pub fn help(&self, metric: &Metric) -> &'a str {
         let is_share =
-            metric.help.len == 0 && metric.is(Metric::GROUPED) && !self.is_scraped(self.source_of(metric));
-        let shared = |kin: &&Metric| kin.source == metric.source && kin.is_alike(metric) && kin.help.len > 0;
+            metric.help.len() == 0 && metric.is(Metric::GROUPED) && !self.is_scraped(self.source_of(metric));
+        let shared =
+            |kin: &&Metric| kin.source == metric.source && kin.is_alike(metric) && kin.help.len() > 0;
         let mut kin = self.kin(if is_share { metric.kin } else { Slot::NONE }).map(|(_, kin)| kin);
         kin.find(shared).unwrap_or(metric).help.str_of(self.lent.text)
     }
@@ -286,7 +287,7 @@ impl<'a> View<'a> {
 
     /// The labels of the source that has this cluster.
     pub fn cluster_labels(&self, cluster: u16) -> Option<LabelSet<'a>> {
-        let source = self.sources().find(|s| s.cluster == cluster && s.labels.len > 0).or_else(|| {
+        let source = self.sources().find(|s| s.cluster == cluster && s.labels.len() > 0).or_else(|| {
             // A further cluster begins with its first metric.
             let first = Pmid::new(self.book.domain, cluster, 0)?;
             self.source(self.identified(first)?.source)

@@ -1,6 +1,6 @@
 //! A storage of vectors that double when they are full, up to a ceiling each.
 
-use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage};
+use pmbridge_core::store::{Full, Lent, Metric, Parts, Past, Region, Series, Source, Storage, Word};
 
 #[derive(Debug, Default)]
 pub(crate) struct Growing {
@@ -8,7 +8,7 @@ pub(crate) struct Growing {
     metrics: Vec<Metric>,
     series: Vec<Series>,
     past: Vec<Past>,
-    index: Vec<u32>,
+    index: Vec<Word>,
     text: Vec<u8>,
 }
 
