@@ -100,6 +100,7 @@ pub struct Exemplar<'a> {
 }
 
 /// Reads one line, without its line feed.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 pub fn line(bytes: &[u8]) -> Result<Line<'_>, ErrorKind> {
     let text = core::str::from_utf8(bytes).map_err(|_| ErrorKind::Utf8)?;
     match grammar::line(bytes) {

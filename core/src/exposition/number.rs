@@ -130,14 +130,30 @@ impl<'a> Decimal<'a> {
         if self.mantissa == 0 {
             return 0.0;
         }
-        if self.mantissa <= EXACT && !self.is_cut {
-            if let Some(power) = power_of_ten(self.exponent) {
-                return double(self.mantissa) * power;
-            }
-            if let Some(power) = power_of_ten(self.exponent.saturating_neg()) {
-                return double(self.mantissa) / power;
-            }
+        // Bounds decide what is short too, and on a chip floats are code, and slow.
+        if FLOATS
+            && self.mantissa <= EXACT
+            && !self.is_cut
+            && let Some(exact) = self.short()
+        {
+            return exact;
         }
+        self.long()
+    }
+
+    /// The same of a number that is one operation of what doubles hold exactly.
+    #[inline]
+    fn short(self) -> Option<f64> {
+        if let Some(power) = power_of_ten(self.exponent) {
+            return Some(double(self.mantissa) * power);
+        }
+        let power = power_of_ten(self.exponent.saturating_neg())?;
+        Some(double(self.mantissa) / power)
+    }
+
+    /// The same of any that is not zero.
+    #[inline]
+    fn long(self) -> f64 {
         match i32::try_from(self.exponent) {
             Ok(exponent @ MIN_EXPONENT..=MAX_EXPONENT) => f64::from_bits(self.bits(exponent)),
             _ if self.exponent < 0 => 0.0,
@@ -242,7 +258,7 @@ impl Bounds {
 /// Appends the digits in front of `text` to `sum`, which is only right for up to 19 in all.
 #[inline]
 fn digits(mut sum: u64, mut text: &[u8]) -> (u64, &[u8]) {
-    while let Some((eight, rest)) = text.split_first_chunk::<8>() {
+    while FLOATS && let Some((eight, rest)) = text.split_first_chunk::<8>() {
         let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else { break };
         sum = sum.wrapping_mul(100_000_000).wrapping_add(value);
         text = rest;
@@ -309,6 +325,8 @@ const fn binary_exponent(exponent: i32) -> i32 {
 
 /// Up to here floats have all integers, and beyond nothing else.
 pub(crate) const WHOLE: f64 = 9_007_199_254_740_992.0;
+/// Floats and long words are cheap here.
+const FLOATS: bool = usize::BITS >= u64::BITS;
 /// Digits that any 64-bit mantissa holds.
 const MAX_DIGITS: usize = 19;
 /// Up to here a double holds every integer.
@@ -405,6 +423,10 @@ mod tests {
         let want: f64 = token.parse().unwrap();
         let got = parse(token.as_bytes()).unwrap();
         assert_eq!(got.to_bits(), want.to_bits(), "{token}: {got:e}, not {want:e}");
+        // What a chip does with short ones.
+        if let Some(decimal) = Decimal::read(sign(token.as_bytes()).1).filter(|d| d.mantissa > 0) {
+            assert_eq!(decimal.long().to_bits(), want.abs().to_bits(), "{token}");
+        }
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl<const PROFILE: usize, M> Agent<PROFILE, M> {
 
 impl<const PROFILE: usize, M: AsRef<[u8]> + AsMut<[u8]>> Agent<PROFILE, M> {
     /// One PDU of input at most.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn advance<S: Storage>(
         &mut self,
         cx: &mut Context<'_, S>,

@@ -197,6 +197,7 @@ impl Answerer {
     }
 
     /// Stores what a client sent, once, and says how that went.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn store<S: Storage>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -383,6 +384,7 @@ fn ask<'a>(
     asked.unwrap_or_else(Ask::Refuse)
 }
 
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn ask_metadata<'a>(scope: &Scope<'a>, request: Request<'a>) -> Result<Ask<'a>, Status> {
     let bad = |_| Status::IPC;
     let view = scope.view;

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// Stores what a RESULT holds, or says why not.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(super) fn store<S: Storage>(store: &mut Store<S>, body: &[u8]) -> Status {
     let Ok(results) = Results::parse(Kind::RESULT, body) else { return Status::IPC };
     if let Err(status) = check(store, &results) {

@@ -194,6 +194,7 @@ impl Ledger<'_> {
     }
 
     /// Looks for families that have names which this one has too.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn find_clashes(&mut self, slot: Slot, row: &Metric) {
         for reserved in row.reserved() {
             while let Some(other) = self.clashing(slot, row, *reserved) {

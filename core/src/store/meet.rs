@@ -302,6 +302,7 @@ impl Ledger<'_> {
     }
 
     /// The instance of a metric that a sample is of, and the hash of its name.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn instance_of(&mut self, metric: Slot, labels: Labels<'_>) -> Result<(Instance, u32), Refusal> {
         let Some(row) = self.metric(metric).copied() else { return Ok((Instance::New, 0)) };
         if row.desc.indom == InDom::NULL {

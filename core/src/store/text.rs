@@ -201,6 +201,7 @@ impl Ledger<'_> {
     }
 
     /// Tells the owner of a chunk that it lies at `at` from now on; the length of the chunk.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn rehome(&mut self, field: Field, slot: Slot, at: u32) -> Option<u32> {
         let i = slot.index();
         let span = |span: &mut Span| {
