@@ -1,7 +1,7 @@
 //! QEMU with the image in it: ports of the host that lead to it, its log, its end.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr, UnixStream},
@@ -115,24 +115,29 @@ fn end_on_signals(monitor: String) -> Result<(), Error> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::spawn(move || {
         for _ in signals.forever() {
-            let quit =
-                || UnixStream::connect_addr(&SocketAddr::from_abstract_name(&monitor)?)?.write_all(b"quit\n");
-            if quit().is_err() {
-                std::process::exit(1);
-            }
+            // The monitor hears what is said after its prompt, by one who stays on the line. Its last word is no prompt.
+            let quit = || {
+                let mut monitor = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&monitor)?)?;
+                until_prompt(&mut monitor)?;
+                monitor.write_all(b"quit\n")?;
+                until_prompt(&mut monitor)
+            };
+            drop(quit());
+            sleep(LAST_WORDS);
+            std::process::exit(1);
         }
     });
     Ok(())
 }
 
 /// Reads what the monitor says, up to its prompt.
-fn until_prompt(monitor: &mut UnixStream) -> Result<String, Error> {
+fn until_prompt(monitor: &mut UnixStream) -> io::Result<String> {
     let mut said = Vec::new();
     let mut piece = [0; 1024];
     while !said.ends_with(b"(qemu) ") {
         let n = monitor.read(&mut piece)?;
         if n == 0 {
-            return Err("QEMU's monitor is gone".into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         said.extend_from_slice(piece.get(..n).unwrap_or_default());
     }
@@ -147,5 +152,7 @@ fn forward(line: &str) -> Option<(u16, u16)> {
     Some((guest, host))
 }
 
+/// How long the rest of a log may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What the firmware serves: PCP and pages.
 const PORTS: [u16; 2] = [44_321, 9100];
