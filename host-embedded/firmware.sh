@@ -31,7 +31,7 @@ tools=$out/firmware-tools
 # build FEATURES IMAGE: an image that others may be running is replaced, not written over.
 build() {
     "${embedded[@]}" build --quiet --release --target $target --target-dir "$out" --no-default-features --features "$1" &&
-        cp "$out/$target/release/pmbridge-firmware" "$2.$$" && mv "$2.$$" "$2"
+        cp "$out/$target/release/appliance" "$2.$$" && mv "$2.$$" "$2"
 }
 
 build_tools() {

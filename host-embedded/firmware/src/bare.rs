@@ -10,7 +10,7 @@ use crate::board;
 
 /// An interrupt of the board, by its number.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Line(pub(crate) u16);
+pub struct Line(pub(crate) u16);
 
 // SAFETY: NVIC has 240 lines, and the numbers are constants of the boards' modules.
 unsafe impl InterruptNumber for Line {
@@ -50,17 +50,28 @@ pub(crate) fn unmask(line: Line) {
     unsafe { NVIC::unmask(line) }
 }
 
-/// The most bytes of stack that were ever used, up to now.
-pub(crate) fn stack_peak() -> usize {
-    unsafe extern "C" {
-        static _stack_end: u32;
-        static _stack_start: u32;
-    }
-    // The stack grows down from its start to its end.
-    let (bottom, top) = (addr_of!(_stack_end), addr_of!(_stack_start));
+unsafe extern "C" {
+    static _stack_end: u32;
+    static _stack_start: u32;
+}
+
+/// Where the stack begins, and where it has to end: it grows down.
+fn stack() -> (*const u32, *const u32) {
+    (addr_of!(_stack_start), addr_of!(_stack_end))
+}
+
+/// Bytes of the stack.
+pub fn stack_size() -> usize {
+    let (top, bottom) = stack();
+    (top as usize).saturating_sub(bottom as usize)
+}
+
+/// The most bytes of it that were ever used, up to now.
+pub fn stack_peak() -> usize {
+    let (top, bottom) = stack();
     let mut unused = bottom;
     // SAFETY: the linker script has all words between both in RAM. The start-up code has written each of them, and what
-    // is read here lies below the frames that are alive, where nobody else holds a reference.
+    // is read here lies below the frames that are alive, where nobody holds a reference.
     while unused < top && unsafe { read_volatile(unused) } == PAINT {
         unused = unused.wrapping_add(1);
     }

@@ -9,12 +9,11 @@ use cortex_m::{
     interrupt,
     peripheral::{SCB, SYST, syst::SystClkSource},
 };
-use cortex_m_rt::exception;
 
 use crate::board::MICROS;
 
 /// Starts counting.
-pub(crate) fn start(mut systick: SYST) {
+pub fn start(mut systick: SYST) {
     systick.set_clock_source(SystClkSource::Core);
     systick.set_reload(PERIOD.saturating_sub(1));
     systick.clear_current();
@@ -23,7 +22,7 @@ pub(crate) fn start(mut systick: SYST) {
 }
 
 /// Microseconds since boot.
-pub(crate) fn micros() -> u64 {
+pub fn micros() -> u64 {
     let (wraps, left) = interrupt::free(|_| {
         let before = SYST::get_current();
         let pending = SCB::is_pendst_pending();
@@ -36,8 +35,8 @@ pub(crate) fn micros() -> u64 {
     u64::from(wraps).saturating_mul(u64::from(PERIOD / MICROS)).saturating_add(u64::from(elapsed / MICROS))
 }
 
-#[exception]
-fn SysTick() {
+/// Counts a period: to be called by the exception `SysTick`.
+pub fn tick() {
     WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 

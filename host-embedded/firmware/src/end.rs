@@ -6,7 +6,7 @@ const PANIC: i32 = 101;
 const FAULT: i32 = 103;
 
 /// Ends with a status that QEMU hands on.
-pub(crate) fn end(status: i32) -> ! {
+pub fn end(status: i32) -> ! {
     #[cfg(feature = "qemu")]
     semihosting::process::exit(status);
     #[cfg(not(feature = "qemu"))]
@@ -17,7 +17,7 @@ pub(crate) fn end(status: i32) -> ! {
 }
 
 /// Ends after a fault, of which the log could not tell: its own code may be what is broken.
-pub(crate) fn fault() -> ! {
+pub fn fault() -> ! {
     end(FAULT)
 }
 

@@ -1,88 +1,199 @@
-//! pmbridge on a Cortex-M3: an appliance that answers PCP and Prometheus.
+//! pmbridge on a Cortex-M3: an appliance that answers PCP and Prometheus, and scrapes its neighbours.
 #![no_std]
 #![no_main]
 
-mod bare;
-mod board;
-mod clock;
-mod counts;
-mod end;
-mod port;
-mod sleep;
+mod device;
+#[cfg(feature = "qemu")]
+mod told;
 
-#[cfg(feature = "defmt")]
-use defmt_semihosting as _;
-
-use cortex_m_rt::entry;
-use pmbridge_core::{
-    pcp::{Semantics, Type, Units},
-    store::{Declaration, Instance, Instances, Published, Store},
-    time::Timestamp,
-};
-use pmbridge_embedded::{
-    Bridge,
-    memory::{CLIENTS, Memory, RX, TX},
-};
-use smoltcp::{
-    iface::{Config, Interface, SocketSet, SocketStorage},
-    socket::tcp::{Socket, SocketBuffer},
-    wire::{EthernetAddress, IpAddress, IpCidr},
-};
-
-use crate::{
-    board::Board,
+use cortex_m_rt::{entry, exception};
+use pmbridge_core::time::{Instant, Timestamp};
+use pmbridge_embedded::{Agent, Next, Settings, memory};
+use pmbridge_firmware::{
+    board::{self, Board},
+    clock, end,
     port::{FRAME, Port},
+    sleep, stack_peak, stack_size,
 };
 
-#[cfg(feature = "defmt")]
-defmt::timestamp!("{=u64:us}", clock::micros());
+/// A line of the log, where there is one.
+macro_rules! log {
+    ($level:ident, $($arg:tt)*) => {{
+        #[cfg(feature = "defmt")]
+        defmt::$level!($($arg)*);
+    }};
+}
 
 #[entry]
 fn main() -> ! {
+    static mut MEMORY: memory::Standard<'static> = memory::Standard::new();
     static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
-    static mut STORE: Store<Memory> = Store::new(Memory::new(), 144, 1);
-    static mut RXS: [[u8; RX]; CLIENTS] = [[0; RX]; CLIENTS];
-    static mut TXS: [[u8; TX]; CLIENTS] = [[0; TX]; CLIENTS];
-    static mut SOCKETS: [SocketStorage<'static>; CLIENTS] = [SocketStorage::EMPTY; CLIENTS];
+    #[cfg(feature = "qemu")]
+    static mut ROOM: told::Room = told::Room::new();
 
     let Some(peripherals) = cortex_m::Peripherals::take() else { end::fault() };
     let board = Board::start();
     clock::start(peripherals.SYST);
-    let mac = board.mac();
-    let mut port = Port::new(board, FRAMES);
-    let now = || smoltcp::time::Instant::from_micros(i64::try_from(clock::micros()).unwrap_or(i64::MAX));
-    let mut iface = Interface::new(Config::new(EthernetAddress(mac).into()), &mut port, now());
-    iface.update_ip_addrs(|all| _ = all.push(IpCidr::new(IpAddress::v4(10, 0, 2, 15), 24)));
-    let mut sockets = SocketSet::new(&mut SOCKETS[..]);
-    let mut buffers = RXS.iter_mut().zip(TXS.iter_mut());
-    let handles = core::array::from_fn(|_| {
-        let Some((rx, tx)) = buffers.next() else { end::fault() };
-        sockets.add(Socket::new(SocketBuffer::new(&mut rx[..]), SocketBuffer::new(&mut tx[..])))
-    });
-    let mut bridge = Bridge::new(44_321, handles);
-    let store = STORE;
-    let Ok(own) = store.add_source("device", "", None) else { end::fault() };
-    let declaration = Declaration {
-        name: "device.uptime",
-        help: "Seconds since boot.",
-        kind: Type::U64,
-        semantics: Semantics::COUNTER,
-        units: Units::SECOND,
-        instances: Instances::One,
-        item: None,
-        storable: false,
-        aside: false,
+    let boot = Boot::find(&board);
+    #[cfg(feature = "qemu")]
+    let Some(told) = ROOM.listen() else {
+        log!(error, "an argument is none");
+        end::end(USAGE)
     };
-    let Ok(uptime) = store.declare(own, &declaration) else { end::fault() };
-    #[cfg(feature = "defmt")]
-    defmt::info!("up: {=str}, stack {=usize}", board::NAME, bare::stack_peak());
-    loop {
-        let micros = clock::micros();
-        let _ = store.publish(uptime, Instance::named(""), Published::Bits(micros / 1_000_000));
-        let at = pmbridge_core::time::Instant::from_millis(micros / 1000);
-        let wall = Timestamp { secs: 1_700_000_000, nanos: 0 };
-        bridge.poll(store, &mut [], (&mut iface, &mut port, &mut sockets), (at, wall));
-        let wait = iface.poll_delay(now(), &sockets).map_or(u64::MAX, |wait| wait.total_micros());
-        sleep::sleep(port.board(), wait);
+    let settings = Settings {
+        labels: concat!("hostname=\"pmbridge\",firmware=\"", env!("CARGO_PKG_VERSION"), "\""),
+        mac: board.mac(),
+        #[cfg(feature = "qemu")]
+        address: told.address,
+        #[cfg(feature = "qemu")]
+        neighbours: told.neighbours,
+        #[cfg(not(feature = "qemu"))]
+        address: pmbridge_embedded::Address::Dhcp,
+        #[cfg(not(feature = "qemu"))]
+        neighbours: &[],
+        seed: boot.seed,
+    };
+    #[cfg(feature = "qemu")]
+    let run = told.run;
+    #[cfg(not(feature = "qemu"))]
+    let run = None;
+    device::VERSION.set(env!("CARGO_PKG_VERSION"));
+    device::STACK.set(1, count(stack_size()));
+    let mut port = Port::new(board, FRAMES);
+    match Agent::new(MEMORY, &mut port, device::TABLE, &settings, at(clock::micros())) {
+        Ok(agent) => {
+            log!(info, "up: {=str}", board::NAME);
+            serve(agent, &mut port, &boot, run)
+        }
+        Err(_error) => {
+            log!(error, "no agent: {}", _error);
+            end::end(USAGE)
+        }
     }
 }
+
+/// The main loop: whatever is to be done, then sleep.
+fn serve(mut agent: Agent<'_>, port: &mut Port, boot: &Boot, run: Option<u64>) -> ! {
+    let mut own = Own::default();
+    loop {
+        let begin = clock::micros();
+        own.tell(begin, port);
+        let next = agent.poll(port, at(begin), boot.wall(begin));
+        let done = clock::micros();
+        own.stalled(done.saturating_sub(begin));
+        own.look(done, &agent);
+        if run.is_some_and(|millis| done / 1000 >= millis) {
+            log!(info, "over");
+            end::end(0)
+        }
+        let until = match next {
+            Next::Now => continue,
+            Next::At(at) => at.millis().saturating_mul(1000),
+            Next::Idle => u64::MAX,
+        };
+        sleep::sleep(port.board(), until.saturating_sub(done));
+        own.slept(clock::micros().saturating_sub(done));
+    }
+}
+
+/// What the loop sees of itself.
+#[derive(Default)]
+struct Own {
+    slept: u64,
+    stall: u32,
+    stack: u32,
+    looked: u64,
+    address: Option<core::net::Ipv4Addr>,
+}
+
+impl Own {
+    /// Sets what may be asked for.
+    fn tell(&self, now: u64, port: &Port) {
+        device::UPTIME.set(0, now / 1_000_000);
+        device::IDLE.set(0, self.slept);
+        let counts = port.counts();
+        device::FRAMES.set(0, counts.came);
+        device::FRAMES.set(1, counts.went);
+        device::LOST.set(0, counts.lost);
+    }
+
+    fn slept(&mut self, micros: u64) {
+        self.slept = self.slept.saturating_add(micros);
+    }
+
+    fn stalled(&mut self, micros: u64) {
+        self.stall = self.stall.max(u32::try_from(micros).unwrap_or(u32::MAX));
+        device::STALL.set(0, self.stall);
+    }
+
+    /// Looks at what changes seldom, a few times a second.
+    fn look(&mut self, now: u64, agent: &Agent<'_>) {
+        if now.saturating_sub(self.looked) < LOOK {
+            return;
+        }
+        self.looked = now;
+        let peak = count(stack_peak());
+        if peak > self.stack {
+            self.stack = peak;
+            device::STACK.set(0, peak);
+            log!(info, "stack: {=u32}", peak);
+        }
+        let address = agent.address();
+        if self.address != address {
+            self.address = address;
+            if let Some(_address) = address {
+                let [_a, _b, _c, _d] = _address.octets();
+                log!(info, "address: {=u8}.{=u8}.{=u8}.{=u8}", _a, _b, _c, _d);
+            }
+        }
+    }
+}
+
+/// What was found out as it started.
+struct Boot {
+    /// Seconds since 1970 when the clock began, or 0.
+    wall: u64,
+    seed: u64,
+}
+
+impl Boot {
+    /// Asks whoever may know the time. The seed is made of it: this chip has no source of random numbers.
+    fn find(board: &Board) -> Self {
+        #[cfg(feature = "qemu")]
+        let wall =
+            semihosting::sys::arm_compat::sys_time().map_or(0, |secs| u64::try_from(secs).unwrap_or(0));
+        #[cfg(not(feature = "qemu"))]
+        let wall = 0;
+        let [a, b, c, d, e, f] = board.mac();
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        Self { wall, seed: (wall << 32 ^ clock::micros() ^ mac).wrapping_mul(GOLDEN) }
+    }
+
+    /// The time since 1970, or since boot.
+    fn wall(&self, micros: u64) -> Timestamp {
+        let secs = i64::try_from(self.wall.saturating_add(micros / 1_000_000)).unwrap_or(i64::MAX);
+        let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0).saturating_mul(1000);
+        Timestamp { secs, nanos }
+    }
+}
+
+#[exception]
+fn SysTick() {
+    clock::tick();
+    device::sense();
+}
+
+fn at(micros: u64) -> Instant {
+    Instant::from_millis(micros / 1000)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Microseconds between two looks at what changes seldom.
+const LOOK: u64 = 250_000;
+/// Spreads the bits of a seed.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The status where the settings are none.
+const USAGE: i32 = 2;

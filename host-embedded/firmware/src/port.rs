@@ -5,26 +5,43 @@ use smoltcp::{
     time::Instant,
 };
 
-use crate::{board::Board, counts};
+use crate::board::Board;
 
 /// Bytes of the longest frame, without its CRC.
-pub(crate) const FRAME: usize = 1514;
+pub const FRAME: usize = 1514;
 
 /// The port and room for a frame each way.
-pub(crate) struct Port {
+pub struct Port {
     board: Board,
     received: &'static mut [u8; FRAME],
     to_send: &'static mut [u8; FRAME],
+    counts: Counts,
+}
+
+/// Frames, counted from the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Those that came and were whole.
+    pub came: u32,
+    /// Those that went.
+    pub went: u32,
+    /// Those that came damaged or too long.
+    pub lost: u32,
 }
 
 impl Port {
     /// A port that has these two rooms.
-    pub(crate) const fn new(board: Board, [received, to_send]: &'static mut [[u8; FRAME]; 2]) -> Self {
-        Self { board, received, to_send }
+    pub fn new(board: Board, [received, to_send]: &'static mut [[u8; FRAME]; 2]) -> Self {
+        Self { board, received, to_send, counts: Counts::default() }
+    }
+
+    /// What there was of frames.
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The board, to sleep.
-    pub(crate) const fn board(&mut self) -> &mut Board {
+    pub const fn board(&mut self) -> &mut Board {
         &mut self.board
     }
 }
@@ -41,17 +58,22 @@ impl Device for Port {
         while self.board.has_frame() {
             let length = self.board.receive(self.received);
             if length > 0 {
-                counts::FRAMES_IN.add(1);
+                self.counts.came = self.counts.came.wrapping_add(1);
                 let frame = self.received.get(..length).unwrap_or_default();
-                return Some((Received(frame), Room { board: &mut self.board, frame: self.to_send }));
+                let room = Room { board: &mut self.board, frame: self.to_send, went: &mut self.counts.went };
+                return Some((Received(frame), room));
             }
-            counts::LOST.add(1);
+            self.counts.lost = self.counts.lost.wrapping_add(1);
         }
         None
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Room<'_>> {
-        self.board.may_send().then_some(Room { board: &mut self.board, frame: self.to_send })
+        self.board.may_send().then_some(Room {
+            board: &mut self.board,
+            frame: self.to_send,
+            went: &mut self.counts.went,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -64,7 +86,7 @@ impl Device for Port {
 }
 
 /// A frame that came.
-pub(crate) struct Received<'a>(&'a [u8]);
+pub struct Received<'a>(&'a [u8]);
 
 impl RxToken for Received<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -73,9 +95,10 @@ impl RxToken for Received<'_> {
 }
 
 /// Room for a frame that goes.
-pub(crate) struct Room<'a> {
+pub struct Room<'a> {
     board: &'a mut Board,
     frame: &'a mut [u8; FRAME],
+    went: &'a mut u32,
 }
 
 impl TxToken for Room<'_> {
@@ -84,7 +107,7 @@ impl TxToken for Room<'_> {
         let frame = self.frame.get_mut(..length).unwrap_or_default();
         let result = f(frame);
         self.board.send(frame);
-        counts::FRAMES_OUT.add(1);
+        *self.went = self.went.wrapping_add(1);
         result
     }
 }

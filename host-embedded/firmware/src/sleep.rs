@@ -11,7 +11,7 @@ use crate::{
 ///
 /// Interrupts are off from the look for a frame to the sleep, so none that comes between is overslept: one that is
 /// pending ends the sleep all the same. None of the board's is ever taken.
-pub(crate) fn sleep(board: &mut Board, micros: u64) {
+pub fn sleep(board: &mut Board, micros: u64) {
     let micros = u32::try_from(micros).map_or(LONGEST_SLEEP, |micros| micros.min(LONGEST_SLEEP));
     if micros == 0 {
         return;

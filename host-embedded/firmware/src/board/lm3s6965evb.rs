@@ -7,17 +7,17 @@ use vcell::VolatileCell;
 use crate::bare::{self, Line};
 
 /// The name that QEMU has for it.
-pub(crate) const NAME: &str = "lm3s6965evb";
+pub const NAME: &str = "lm3s6965evb";
 /// Cycles in a microsecond.
-pub(crate) const MICROS: u32 = 50;
+pub const MICROS: u32 = 50;
 /// The longest sleep in microseconds: the clock must not wrap twice in one.
-pub(crate) const LONGEST_SLEEP: u32 = 250_000;
+pub const LONGEST_SLEEP: u32 = 250_000;
 /// What ends a sleep.
-pub(crate) const LINES: [Line; 2] = [Line(42), Line(19)];
+pub const LINES: [Line; 2] = [Line(42), Line(19)];
 
 /// Ethernet, as the data sheet orders it.
 #[repr(C)]
-pub(crate) struct Ethernet {
+pub struct Ethernet {
     /// What happened; written, it is acknowledged.
     status: VolatileCell<u32>,
     /// What of it interrupts.
@@ -38,7 +38,7 @@ pub(crate) struct Ethernet {
 
 /// A timer, as far as it is used.
 #[repr(C)]
-pub(crate) struct Timer {
+pub struct Timer {
     config: VolatileCell<u32>,
     mode: VolatileCell<u32>,
     _mode_b: VolatileCell<u32>,
@@ -52,7 +52,7 @@ pub(crate) struct Timer {
 
 /// System control, as far as it is used.
 #[repr(C)]
-pub(crate) struct System {
+pub struct System {
     _before: [VolatileCell<u32>; 20],
     status: VolatileCell<u32>,
     _between: [VolatileCell<u32>; 3],
@@ -62,14 +62,14 @@ pub(crate) struct System {
 }
 
 /// The board as it runs.
-pub(crate) struct Board {
+pub struct Board {
     ethernet: &'static Ethernet,
     timer: &'static Timer,
 }
 
 impl Board {
     /// Clocks, then the parts that they drive.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let system = bare::system();
         // 50 MHz from the PLL and the crystal of 8 MHz. The PLL is waited for, though not for ever.
         let clock = system.clock.get() | BYPASS;
@@ -106,19 +106,19 @@ impl Board {
     }
 
     /// The address that the controller filters by.
-    pub(crate) fn mac(&self) -> [u8; 6] {
+    pub fn mac(&self) -> [u8; 6] {
         let [low, high] = &self.ethernet.address;
         let ([a, b, c, d], [e, f, ..]) = (low.get().to_le_bytes(), high.get().to_le_bytes());
         [a, b, c, d, e, f]
     }
 
     /// Whether a frame waits.
-    pub(crate) fn has_frame(&self) -> bool {
+    pub fn has_frame(&self) -> bool {
         self.ethernet.packets.get() & PACKETS != 0
     }
 
     /// Takes the frame that came first: its length, or 0 where it does not fit and is lost.
-    pub(crate) fn receive(&mut self, frame: &mut [u8]) -> usize {
+    pub fn receive(&mut self, frame: &mut [u8]) -> usize {
         let fifo = &self.ethernet.data;
         let [low, high, first, second] = fifo.get().to_le_bytes();
         // The length counts itself, and the CRC behind the frame.
@@ -138,12 +138,12 @@ impl Board {
     }
 
     /// Whether a frame can be sent now.
-    pub(crate) fn may_send(&self) -> bool {
+    pub fn may_send(&self) -> bool {
         self.ethernet.sending.get() & NEW == 0
     }
 
     /// Sends a frame.
-    pub(crate) fn send(&mut self, frame: &[u8]) {
+    pub fn send(&mut self, frame: &[u8]) {
         let fifo = &self.ethernet.data;
         // The length leaves out the header, which is sent all the same.
         let payload = u16::try_from(frame.len().saturating_sub(HEADER)).unwrap_or(0);
@@ -158,7 +158,7 @@ impl Board {
     }
 
     /// Before a sleep: forgets what happened, so that only what happens from now on ends it, or that time is over.
-    pub(crate) fn arm(&mut self, micros: u32) {
+    pub fn arm(&mut self, micros: u32) {
         self.ethernet.status.set(ALL);
         self.ethernet.mask.set(RECEIVED | OVERRUN);
         self.timer.clear.set(ALL);
@@ -167,7 +167,7 @@ impl Board {
     }
 
     /// After a sleep: no interrupt is pending any more.
-    pub(crate) fn disarm(&mut self) {
+    pub fn disarm(&mut self) {
         self.ethernet.mask.set(0);
         self.timer.control.set(0);
         self.timer.clear.set(ALL);

@@ -6,6 +6,6 @@ mod lm3s6965evb;
 mod mps2_an385;
 
 #[cfg(feature = "lm3s6965evb")]
-pub(crate) use lm3s6965evb::*;
+pub use lm3s6965evb::*;
 #[cfg(feature = "mps2-an385")]
-pub(crate) use mps2_an385::*;
+pub use mps2_an385::*;

@@ -7,17 +7,17 @@ use vcell::VolatileCell;
 use crate::bare::{self, Line};
 
 /// The name that QEMU has for it.
-pub(crate) const NAME: &str = "mps2-an385";
+pub const NAME: &str = "mps2-an385";
 /// Cycles in a microsecond.
-pub(crate) const MICROS: u32 = 25;
+pub const MICROS: u32 = 25;
 /// The longest sleep in microseconds. QEMU's network does not go on by itself behind its LAN9118 while the chip sleeps.
-pub(crate) const LONGEST_SLEEP: u32 = 1000;
+pub const LONGEST_SLEEP: u32 = 1000;
 /// What ends a sleep.
-pub(crate) const LINES: [Line; 2] = [Line(13), Line(8)];
+pub const LINES: [Line; 2] = [Line(13), Line(8)];
 
 /// The LAN9118, as the data sheet orders it.
 #[repr(C)]
-pub(crate) struct Ethernet {
+pub struct Ethernet {
     received: VolatileCell<u32>,
     _received_too: [VolatileCell<u32>; 7],
     to_send: VolatileCell<u32>,
@@ -47,7 +47,7 @@ pub(crate) struct Ethernet {
 
 /// A CMSDK timer.
 #[repr(C)]
-pub(crate) struct Timer {
+pub struct Timer {
     control: VolatileCell<u32>,
     value: VolatileCell<u32>,
     reload: VolatileCell<u32>,
@@ -55,14 +55,14 @@ pub(crate) struct Timer {
 }
 
 /// The board as it runs.
-pub(crate) struct Board {
+pub struct Board {
     ethernet: &'static Ethernet,
     timer: &'static Timer,
 }
 
 impl Board {
     /// Brings the controller up.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let this = Self { ethernet: bare::ethernet(), timer: bare::timer() };
         this.timer.control.set(0);
         let ethernet = this.ethernet;
@@ -103,19 +103,19 @@ impl Board {
     }
 
     /// The address that the controller filters by.
-    pub(crate) fn mac(&self) -> [u8; 6] {
+    pub fn mac(&self) -> [u8; 6] {
         let (low, high) = (self.mac_register(MAC_LOW), self.mac_register(MAC_HIGH));
         let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
         [a, b, c, d, e, f]
     }
 
     /// Whether a frame waits.
-    pub(crate) fn has_frame(&self) -> bool {
+    pub fn has_frame(&self) -> bool {
         self.ethernet.receive_fill.get() & STATUS_WORDS != 0
     }
 
     /// Takes the frame that came first: its length, or 0 where it is damaged or does not fit and is lost.
-    pub(crate) fn receive(&mut self, frame: &mut [u8]) -> usize {
+    pub fn receive(&mut self, frame: &mut [u8]) -> usize {
         let status = self.ethernet.receive_status.get();
         let [.., low, high] = (status & LENGTH).to_le_bytes();
         let whole = usize::from(u16::from_le_bytes([low, high]));
@@ -131,12 +131,12 @@ impl Board {
     }
 
     /// Whether a frame can be sent now.
-    pub(crate) fn may_send(&self) -> bool {
+    pub fn may_send(&self) -> bool {
         self.ethernet.transmit_fill.get() & ROOM >= LONGEST_FRAME
     }
 
     /// Sends a frame.
-    pub(crate) fn send(&mut self, frame: &[u8]) {
+    pub fn send(&mut self, frame: &[u8]) {
         // What became of frames before is not asked, but has to be taken.
         while self.ethernet.transmit_fill.get() & STATUS_WORDS != 0 {
             let _ = self.ethernet.send_status.get();
@@ -152,7 +152,7 @@ impl Board {
     }
 
     /// Before a sleep: forgets what happened, so that only what happens from now on ends it, or that time is over.
-    pub(crate) fn arm(&mut self, micros: u32) {
+    pub fn arm(&mut self, micros: u32) {
         self.ethernet.status.set(u32::MAX);
         self.ethernet.mask.set(RECEIVED);
         self.timer.clear.set(1);
@@ -162,7 +162,7 @@ impl Board {
     }
 
     /// After a sleep: no interrupt is pending any more.
-    pub(crate) fn disarm(&mut self) {
+    pub fn disarm(&mut self) {
         self.ethernet.mask.set(0);
         self.timer.control.set(0);
         self.timer.clear.set(1);

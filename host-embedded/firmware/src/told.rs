@@ -1,0 +1,114 @@
+//! What QEMU's arguments say, for want of a place where a device keeps its settings.
+//!
+//! `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH`, behind it its `include=GLOB`,
+//! and behind those its `exclude=GLOB`; `run=MS`.
+
+use core::{net::Ipv4Addr, ops::Range};
+
+use pmbridge_embedded::{Address, Neighbour};
+use semihosting::experimental::env::{Args, args};
+
+/// Where the text stays, and what is made of it.
+pub(crate) struct Room {
+    arguments: Option<Args<ARGUMENTS>>,
+    globs: [&'static str; GLOBS],
+    neighbours: [Neighbour; NEIGHBOURS],
+}
+
+/// What was said.
+pub(crate) struct Told {
+    /// Where the device is.
+    pub(crate) address: Address,
+    /// Whom it scrapes.
+    pub(crate) neighbours: &'static [Neighbour],
+    /// After how many milliseconds it ends.
+    pub(crate) run: Option<u64>,
+}
+
+/// Which globs are a neighbour's: those to include, those to exclude.
+type Ranges = [Range<usize>; 2];
+
+impl Room {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self { arguments: None, globs: [""; GLOBS], neighbours: [NOBODY; NEIGHBOURS] }
+    }
+
+    /// Listens; `None` where something is said that means nothing, or too much of it.
+    pub(crate) fn listen(&'static mut self) -> Option<Told> {
+        let arguments: &'static Args<ARGUMENTS> = self.arguments.insert(args().ok()?);
+        let mut told = Told { address: Address::Dhcp, neighbours: &[], run: None };
+        let mut gateway_told = None;
+        let mut ranges: [Ranges; NEIGHBOURS] = [const { [0..0, 0..0] }; NEIGHBOURS];
+        let (mut neighbours, mut globs) = (0_usize, 0_usize);
+        for argument in arguments.skip(1) {
+            let argument = argument.ok()?;
+            let (word, text) = argument.split_once('=').unwrap_or((argument, ""));
+            match word {
+                "dhcp" => told.address = Address::Dhcp,
+                "ip" => {
+                    let (address, prefix) = text.split_once('/')?;
+                    let (address, prefix) = (octets(address)?, prefix.parse().ok()?);
+                    told.address = Address::Static { address, prefix, gateway: None };
+                }
+                "gateway" => gateway_told = Some(octets(text)?),
+                "run" => told.run = Some(text.parse().ok()?),
+                "scrape" => {
+                    *self.neighbours.get_mut(neighbours)? = neighbour(text)?;
+                    *ranges.get_mut(neighbours)? = [globs..globs, globs..globs];
+                    neighbours = neighbours.checked_add(1)?;
+                }
+                "include" | "exclude" => {
+                    let [include, exclude] = ranges.get_mut(neighbours.checked_sub(1)?)?;
+                    *self.globs.get_mut(globs)? = text;
+                    globs = globs.checked_add(1)?;
+                    if word == "include" {
+                        // Its own lie side by side.
+                        include.end = globs;
+                        *exclude = (exclude.start == exclude.end).then_some(globs..globs)?;
+                    } else {
+                        exclude.end = globs;
+                    }
+                }
+                _ => return None,
+            }
+        }
+        if let Address::Static { gateway, .. } = &mut told.address {
+            *gateway = gateway_told;
+        }
+        let globs: &'static [&'static str] = &self.globs;
+        for (neighbour, [include, exclude]) in self.neighbours.iter_mut().zip(ranges) {
+            neighbour.include = globs.get(include)?;
+            neighbour.exclude = globs.get(exclude)?;
+        }
+        told.neighbours = self.neighbours.get(..neighbours)?;
+        Some(told)
+    }
+}
+
+/// `NAME@A.B.C.D:PORT/PATH`.
+fn neighbour(text: &'static str) -> Option<Neighbour> {
+    let (name, rest) = text.split_once('@')?;
+    let (host, path) = rest.split_at_checked(rest.find('/')?)?;
+    let (address, port) = host.split_once(':')?;
+    let address = Ipv4Addr::from(octets(address)?);
+    Some(Neighbour { name, address, port: port.parse().ok()?, path, ..NOBODY })
+}
+
+fn octets(text: &str) -> Option<[u8; 4]> {
+    let mut all = [0; 4];
+    let mut parts = text.split('.');
+    for octet in &mut all {
+        *octet = parts.next()?.parse().ok()?;
+    }
+    parts.next().is_none().then_some(all)
+}
+
+const NOBODY: Neighbour =
+    Neighbour { name: "", address: Ipv4Addr::UNSPECIFIED, port: 0, path: "", include: &[], exclude: &[] };
+/// Bytes of all arguments.
+const ARGUMENTS: usize = 512;
+/// Globs of all neighbours.
+const GLOBS: usize = 8;
+/// Neighbours at most.
+const NEIGHBOURS: usize = 2;
