@@ -27,6 +27,7 @@ out=$(cargo metadata --manifest-path "$here/../Cargo.toml" --format-version 1 --
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/firmware || exit 2
 image=$out/$board.elf
 tools=$out/firmware-tools
+all=collector,exporter,scraper,dhcp,qemu,defmt
 
 # build FEATURES IMAGE: an image that others may be running is replaced, not written over.
 build() {
@@ -41,7 +42,7 @@ build_tools() {
 
 build_all() {
     find_target || { echo "no compiler for $target"; exit 1; }
-    build "$board,qemu,defmt" "$image" && build_tools || exit 1
+    build "$board,$all" "$image" && build_tools || exit 1
 }
 
 case $command in

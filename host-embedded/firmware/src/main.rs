@@ -12,7 +12,7 @@ use pmbridge_embedded::{Agent, Next, Settings, memory};
 use pmbridge_firmware::{
     board::{self, Board},
     clock, end,
-    port::{FRAME, Port},
+    port::Port,
     sleep, stack_peak, stack_size,
 };
 
@@ -26,7 +26,7 @@ macro_rules! log {
 
 #[entry]
 fn main() -> ! {
-    static mut MEMORY: memory::Standard<'static> = memory::Standard::new();
+    static mut MEMORY: Memory = Memory::new();
     static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
     #[cfg(feature = "qemu")]
     static mut ROOM: told::Room = told::Room::new();
@@ -73,7 +73,7 @@ fn main() -> ! {
 }
 
 /// The main loop: whatever is to be done, then sleep.
-fn serve(mut agent: Agent<'_>, port: &mut Port, boot: &Boot, run: Option<u64>) -> ! {
+fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u64>) -> ! {
     let mut own = Own::default();
     loop {
         let begin = clock::micros();
@@ -108,7 +108,7 @@ struct Own {
 
 impl Own {
     /// Sets what may be asked for.
-    fn tell(&self, now: u64, port: &Port) {
+    fn tell(&self, now: u64, port: &Port<FRAME>) {
         device::UPTIME.set(0, now / 1_000_000);
         device::IDLE.set(0, self.slept);
         let counts = port.counts();
@@ -191,9 +191,13 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+/// Bytes of a frame: of the agent's longest, and of DHCP's.
+const FRAME: usize = 600;
 /// Microseconds between two looks at what changes seldom.
 const LOOK: u64 = 250_000;
 /// Spreads the bits of a seed.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The status where the settings are none.
 const USAGE: i32 = 2;
+/// Everything that the agent needs.
+type Memory = memory::Memory<'static, 3, 2, 7, 4, 64, 176, 1024, 6144>;

@@ -7,11 +7,8 @@ use smoltcp::{
 
 use crate::board::Board;
 
-/// Bytes of the longest frame, without its CRC.
-pub const FRAME: usize = 1514;
-
-/// The port and room for a frame each way.
-pub struct Port {
+/// The port and room for a frame each way, of `FRAME` bytes without its CRC at most. Longer ones are lost.
+pub struct Port<const FRAME: usize> {
     board: Board,
     received: &'static mut [u8; FRAME],
     to_send: &'static mut [u8; FRAME],
@@ -29,7 +26,7 @@ pub struct Counts {
     pub lost: u32,
 }
 
-impl Port {
+impl<const FRAME: usize> Port<FRAME> {
     /// A port that has these two rooms.
     pub fn new(board: Board, [received, to_send]: &'static mut [[u8; FRAME]; 2]) -> Self {
         Self { board, received, to_send, counts: Counts::default() }
@@ -46,7 +43,7 @@ impl Port {
     }
 }
 
-impl Device for Port {
+impl<const FRAME: usize> Device for Port<FRAME> {
     type RxToken<'a> = Received<'a>;
     type TxToken<'a> = Room<'a>;
 
@@ -56,11 +53,15 @@ impl Device for Port {
             return None;
         }
         while self.board.has_frame() {
-            let length = self.board.receive(self.received);
+            let length = self.board.receive(&mut self.received[..]);
             if length > 0 {
                 self.counts.came = self.counts.came.wrapping_add(1);
                 let frame = self.received.get(..length).unwrap_or_default();
-                let room = Room { board: &mut self.board, frame: self.to_send, went: &mut self.counts.went };
+                let room = Room {
+                    board: &mut self.board,
+                    frame: &mut self.to_send[..],
+                    went: &mut self.counts.went,
+                };
                 return Some((Received(frame), room));
             }
             self.counts.lost = self.counts.lost.wrapping_add(1);
@@ -71,7 +72,7 @@ impl Device for Port {
     fn transmit(&mut self, _now: Instant) -> Option<Room<'_>> {
         self.board.may_send().then_some(Room {
             board: &mut self.board,
-            frame: self.to_send,
+            frame: &mut self.to_send[..],
             went: &mut self.counts.went,
         })
     }
@@ -97,7 +98,7 @@ impl RxToken for Received<'_> {
 /// Room for a frame that goes.
 pub struct Room<'a> {
     board: &'a mut Board,
-    frame: &'a mut [u8; FRAME],
+    frame: &'a mut [u8],
     went: &'a mut u32,
 }
 
