@@ -60,11 +60,16 @@ fn main() -> ! {
     device::VERSION.set(env!("CARGO_PKG_VERSION"));
     device::STACK.set(1, count(stack_size()));
     let mut port = Port::new(board, FRAMES);
-    match Agent::new(MEMORY, &mut port, device::TABLE, &settings, at(clock::micros())) {
-        Ok(agent) => {
-            log!(info, "up: {=str}", board::NAME);
-            serve(agent, &mut port, &boot, run)
-        }
+    let agent = start(MEMORY, &mut port, &settings);
+    log!(info, "up: {=str}", board::NAME);
+    serve(agent, &mut port, &boot, run)
+}
+
+/// An agent in its memory. What it takes of the stack to make one is free again behind this.
+#[inline(never)]
+fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Settings) -> Agent<'static> {
+    match Agent::new(memory, port, device::TABLE, settings, at(clock::micros())) {
+        Ok(agent) => agent,
         Err(_error) => {
             log!(error, "no agent: {}", _error);
             end::end(USAGE)
@@ -73,6 +78,7 @@ fn main() -> ! {
 }
 
 /// The main loop: whatever is to be done, then sleep.
+#[inline(never)]
 fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u64>) -> ! {
     let mut own = Own::default();
     loop {
