@@ -96,12 +96,11 @@ fn neighbour(text: &'static str) -> Option<Neighbour> {
 }
 
 fn octets(text: &str) -> Option<[u8; 4]> {
-    let mut all = [0; 4];
-    let mut parts = text.split('.');
-    for octet in &mut all {
-        *octet = parts.next()?.parse().ok()?;
-    }
-    parts.next().is_none().then_some(all)
+    let (a, rest) = text.split_once('.')?;
+    let (b, rest) = rest.split_once('.')?;
+    let (c, d) = rest.split_once('.')?;
+    let octet = |text: &str| text.parse().ok();
+    Some([octet(a)?, octet(b)?, octet(c)?, octet(d)?])
 }
 
 const NOBODY: Neighbour =

@@ -20,6 +20,7 @@ use signal_hook::{
 use crate::{Error, log};
 
 /// What is run.
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The image.
     pub(crate) image: PathBuf,
@@ -50,13 +51,14 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Error> {
 }
 
 /// A QEMU that runs. It ends with this.
-struct Qemu {
+#[derive(Debug)]
+pub(crate) struct Qemu {
     child: Child,
     monitor: String,
 }
 
 impl Qemu {
-    fn start(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn start(settings: &Settings) -> Result<Self, Error> {
         let monitor = format!("pmbridge-firmware-{}", std::process::id());
         let model = if settings.board == "mps2-an385" { ",model=lan9118" } else { "" };
         let nic = settings.nic.clone().unwrap_or_else(|| {
@@ -82,7 +84,7 @@ impl Qemu {
     }
 
     /// The ports of the guest, and those of the host that lead there.
-    fn ports(&mut self) -> Result<Vec<(u16, u16)>, Error> {
+    pub(crate) fn ports(&mut self) -> Result<Vec<(u16, u16)>, Error> {
         let mut monitor = self.monitor()?;
         let _ = until_prompt(&mut monitor)?;
         monitor.write_all(b"info usernet\n")?;
