@@ -10,7 +10,7 @@ use cortex_m_rt::{entry, exception};
 use pmbridge_core::time::{Instant, Timestamp};
 use pmbridge_embedded::{Agent, Next, Settings, memory};
 use pmbridge_firmware::{
-    board::{self, Board},
+    board::Board,
     clock, end,
     port::Port,
     sleep, stack_peak, stack_size,
@@ -61,7 +61,7 @@ fn main() -> ! {
     device::STACK.set(1, count(stack_size()));
     let mut port = Port::new(board, FRAMES);
     let agent = start(MEMORY, &mut port, &settings);
-    log!(info, "up: {=str}", board::NAME);
+    log!(info, "up: {=str}", pmbridge_firmware::board::NAME);
     serve(agent, &mut port, &boot, run)
 }
 
