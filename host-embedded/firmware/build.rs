@@ -8,6 +8,8 @@ fn main() {
     let memory = format!("memory/{board}.x");
     let out = env::var("OUT_DIR").expect("cargo says where");
     fs::copy(&memory, Path::new(&out).join("memory.x")).expect("the board's memory");
+    // The names of interrupts' handlers, where there are any.
+    fs::write(Path::new(&out).join("device.x"), "").expect("no names");
     println!("cargo:rerun-if-changed={memory}");
     println!("cargo:rerun-if-changed=build.rs");
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {

@@ -78,6 +78,12 @@ pub fn stack_peak() -> usize {
     (top as usize).saturating_sub(unused as usize)
 }
 
+/// The board's interrupts: none of them is ever taken, so that one that is not there stands for all.
+// SAFETY: the linker script has the section at its place, and of this name there is no other.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+pub(crate) static __INTERRUPTS: [u32; 1] = [0];
+
 /// Nothing of ours can go on after a fault.
 // SAFETY: it looks at nothing and never returns.
 #[exception]

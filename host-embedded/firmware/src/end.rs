@@ -21,13 +21,22 @@ pub fn fault() -> ! {
     end(FAULT)
 }
 
+/// Nobody who can tell a panic's place from its words stands beside a chip: without them the image holds neither the
+/// words nor what would format them, which is 10 KB.
+#[cfg(not(feature = "locations"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(feature = "defmt")]
+    defmt::error!("panic");
+    end(PANIC)
+}
+
+/// Says where it was, too.
+#[cfg(feature = "locations")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    #[cfg(feature = "defmt")]
     if let Some(location) = info.location() {
         defmt::error!("panic at {=str}:{=u32}", location.file(), location.line());
     }
-    #[cfg(not(feature = "defmt"))]
-    let _ = info;
     end(PANIC)
 }

@@ -9,12 +9,7 @@ mod told;
 use cortex_m_rt::{entry, exception};
 use pmbridge_core::time::{Instant, Timestamp};
 use pmbridge_embedded::{Agent, Next, Settings, memory};
-use pmbridge_firmware::{
-    board::Board,
-    clock, end,
-    port::Port,
-    sleep, stack_peak, stack_size,
-};
+use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep, stack_peak, stack_size};
 
 /// A line of the log, where there is one.
 macro_rules! log {
@@ -79,7 +74,7 @@ fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Setting
 
 /// The main loop: whatever is to be done, then sleep.
 #[inline(never)]
-fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u64>) -> ! {
+fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u32>) -> ! {
     let mut own = Own::default();
     loop {
         let begin = clock::micros();
@@ -88,7 +83,7 @@ fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<
         let done = clock::micros();
         own.stalled(done.saturating_sub(begin));
         own.look(done, &agent);
-        if run.is_some_and(|millis| done / 1000 >= millis) {
+        if run.is_some_and(|millis| done / 1000 >= u64::from(millis)) {
             log!(info, "over");
             end::end(0)
         }

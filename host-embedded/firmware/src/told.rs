@@ -22,7 +22,7 @@ pub(crate) struct Told {
     /// Whom it scrapes.
     pub(crate) neighbours: &'static [Neighbour],
     /// After how many milliseconds it ends.
-    pub(crate) run: Option<u64>,
+    pub(crate) run: Option<u32>,
 }
 
 /// Which globs are a neighbour's: those to include, those to exclude.
@@ -43,16 +43,16 @@ impl Room {
         let (mut neighbours, mut globs) = (0_usize, 0_usize);
         for argument in arguments.skip(1) {
             let argument = argument.ok()?;
-            let (word, text) = argument.split_once('=').unwrap_or((argument, ""));
+            let (word, text) = split(argument, b'=').unwrap_or((argument, ""));
             match word {
                 "dhcp" => told.address = Address::Dhcp,
                 "ip" => {
-                    let (address, prefix) = text.split_once('/')?;
-                    let (address, prefix) = (octets(address)?, prefix.parse().ok()?);
+                    let (address, prefix) = split(text, b'/')?;
+                    let (address, prefix) = (octets(address)?, u8::try_from(number(prefix)?).ok()?);
                     told.address = Address::Static { address, prefix, gateway: None };
                 }
                 "gateway" => gateway_told = Some(octets(text)?),
-                "run" => told.run = Some(text.parse().ok()?),
+                "run" => told.run = Some(number(text)?),
                 "scrape" => {
                     *self.neighbours.get_mut(neighbours)? = neighbour(text)?;
                     *ranges.get_mut(neighbours)? = [globs..globs, globs..globs];
@@ -88,19 +88,41 @@ impl Room {
 
 /// `NAME@A.B.C.D:PORT/PATH`.
 fn neighbour(text: &'static str) -> Option<Neighbour> {
-    let (name, rest) = text.split_once('@')?;
-    let (host, path) = rest.split_at_checked(rest.find('/')?)?;
-    let (address, port) = host.split_once(':')?;
+    let (name, rest) = split(text, b'@')?;
+    let (host, path) = rest.split_at_checked(rest.bytes().position(|byte| byte == b'/')?)?;
+    let (address, port) = split(host, b':')?;
     let address = Ipv4Addr::from(octets(address)?);
-    Some(Neighbour { name, address, port: port.parse().ok()?, path, ..NOBODY })
+    Some(Neighbour { name, address, port: u16::try_from(number(port)?).ok()?, path, ..NOBODY })
 }
 
 fn octets(text: &str) -> Option<[u8; 4]> {
-    let (a, rest) = text.split_once('.')?;
-    let (b, rest) = rest.split_once('.')?;
-    let (c, d) = rest.split_once('.')?;
-    let octet = |text: &str| text.parse().ok();
-    Some([octet(a)?, octet(b)?, octet(c)?, octet(d)?])
+    let mut octets = [0_u8; 4];
+    let mut rest = octets.iter_mut();
+    let mut octet = rest.next()?;
+    for byte in text.bytes() {
+        if byte == b'.' {
+            octet = rest.next()?;
+        } else {
+            *octet = octet.checked_mul(10)?.checked_add(digit(byte)?)?;
+        }
+    }
+    rest.next().is_none().then_some(octets)
+}
+
+fn number(text: &str) -> Option<u32> {
+    let mut bytes = text.bytes();
+    bytes.try_fold(0_u32, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?.into()))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    byte.checked_sub(b'0').filter(|&digit| digit < 10)
+}
+
+/// What stands before and behind the first of these.
+#[inline(never)]
+fn split(text: &'static str, at: u8) -> Option<(&'static str, &'static str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..place)?, text.get(place.checked_add(1)?..)?))
 }
 
 const NOBODY: Neighbour =
