@@ -24,14 +24,14 @@ fn main() -> ! {
     static mut MEMORY: Memory = Memory::new();
     static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
     #[cfg(feature = "qemu")]
-    static mut ROOM: told::Room = told::Room::new();
+    static mut ROOM: Option<told::Room> = None;
 
     let Some(peripherals) = cortex_m::Peripherals::take() else { end::fault() };
     let board = Board::start();
     clock::start(peripherals.SYST);
     let boot = Boot::find(&board);
     #[cfg(feature = "qemu")]
-    let Some(told) = ROOM.listen() else {
+    let Some(told) = told::Room::listen(ROOM) else {
         log!(error, "an argument is none");
         end::end(USAGE)
     };

@@ -10,7 +10,7 @@ use semihosting::experimental::env::{Args, args};
 
 /// Where the text stays, and what is made of it.
 pub(crate) struct Room {
-    arguments: Option<Args<ARGUMENTS>>,
+    arguments: Args<ARGUMENTS>,
     globs: [&'static str; GLOBS],
     neighbours: [Neighbour; NEIGHBOURS],
 }
@@ -29,14 +29,15 @@ pub(crate) struct Told {
 type Ranges = [Range<usize>; 2];
 
 impl Room {
-    /// Nothing yet.
-    pub(crate) const fn new() -> Self {
-        Self { arguments: None, globs: [""; GLOBS], neighbours: [NOBODY; NEIGHBOURS] }
-    }
-
     /// Listens; `None` where something is said that means nothing, or too much of it.
-    pub(crate) fn listen(&'static mut self) -> Option<Told> {
-        let arguments: &'static Args<ARGUMENTS> = self.arguments.insert(args().ok()?);
+    #[inline(never)]
+    pub(crate) fn listen(room: &'static mut Option<Self>) -> Option<Told> {
+        let this = room.insert(Self {
+            arguments: args().ok()?,
+            globs: [""; GLOBS],
+            neighbours: [NOBODY; NEIGHBOURS],
+        });
+        let arguments = &this.arguments;
         let mut told = Told { address: Address::Dhcp, neighbours: &[], run: None };
         let mut gateway_told = None;
         let mut ranges: [Ranges; NEIGHBOURS] = [const { [0..0, 0..0] }; NEIGHBOURS];
@@ -54,13 +55,13 @@ impl Room {
                 "gateway" => gateway_told = Some(octets(text)?),
                 "run" => told.run = Some(number(text)?),
                 "scrape" => {
-                    *self.neighbours.get_mut(neighbours)? = neighbour(text)?;
+                    *this.neighbours.get_mut(neighbours)? = neighbour(text)?;
                     *ranges.get_mut(neighbours)? = [globs..globs, globs..globs];
                     neighbours = neighbours.checked_add(1)?;
                 }
                 "include" | "exclude" => {
                     let [include, exclude] = ranges.get_mut(neighbours.checked_sub(1)?)?;
-                    *self.globs.get_mut(globs)? = text;
+                    *this.globs.get_mut(globs)? = text;
                     globs = globs.checked_add(1)?;
                     if word == "include" {
                         // Its own lie side by side.
@@ -76,12 +77,12 @@ impl Room {
         if let Address::Static { gateway, .. } = &mut told.address {
             *gateway = gateway_told;
         }
-        let globs: &'static [&'static str] = &self.globs;
-        for (neighbour, [include, exclude]) in self.neighbours.iter_mut().zip(ranges) {
+        let globs: &'static [&'static str] = &this.globs;
+        for (neighbour, [include, exclude]) in this.neighbours.iter_mut().zip(ranges) {
             neighbour.include = globs.get(include)?;
             neighbour.exclude = globs.get(exclude)?;
         }
-        told.neighbours = self.neighbours.get(..neighbours)?;
+        told.neighbours = this.neighbours.get(..neighbours)?;
         Some(told)
     }
 }
