@@ -65,11 +65,7 @@ impl Firmware {
     /// Boots a board with these settings, and waits until it has an address: who connects before waits for long.
     pub fn on(board: Board, settings: &[&str]) -> Self {
         let dir = Dir::new();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-embedded/firmware.sh");
-        let mut command = Command::new(script);
-        command.args(["run", board.name(), "--built"]).args(settings);
-        command.env("CARGO_TARGET_DIR", peer::target());
-        let mut process = Process::start(&mut command, dir.join("log"));
+        let mut process = Process::start(&mut Self::command(board, settings), dir.join("log"));
         let [pcp, http] = [44_321, 9100].map(|guest| {
             eventually("the ports of the firmware", || {
                 assert!(process.is_alive(), "{} ended:\n{}", board.name(), process.said());
@@ -81,6 +77,15 @@ impl Firmware {
             process.said().contains("address: ").then_some(())
         });
         Self { process, pcp, http, dir }
+    }
+
+    /// What boots a board with these settings.
+    pub fn command(board: Board, settings: &[&str]) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-embedded/firmware.sh");
+        let mut command = Command::new(script);
+        command.args(["run", board.name(), "--built"]).args(settings);
+        command.env("CARGO_TARGET_DIR", peer::target());
+        command
     }
 
     /// A PCP tool that talks to it.

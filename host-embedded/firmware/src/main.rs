@@ -29,12 +29,15 @@ fn main() -> ! {
     let Some(peripherals) = cortex_m::Peripherals::take() else { end::fault() };
     let board = Board::start();
     clock::start(peripherals.SYST);
-    let boot = Boot::find(&board);
     #[cfg(feature = "qemu")]
     let Some(told) = told::Room::listen(ROOM) else {
         log!(error, "an argument is none");
         end::end(USAGE)
     };
+    #[cfg(feature = "qemu")]
+    let boot = Boot::at(told.wall.map_or_else(told::wall, |secs| (secs.into(), clock::micros())), &board);
+    #[cfg(not(feature = "qemu"))]
+    let boot = Boot::at((0, 0), &board);
     let settings = Settings {
         labels: concat!("hostname=\"pmbridge\",firmware=\"", env!("CARGO_PKG_VERSION"), "\""),
         mac: board.mac(),
@@ -152,29 +155,26 @@ impl Own {
 
 /// What was found out as it started.
 struct Boot {
-    /// Seconds since 1970 when the clock began, or 0.
-    wall: u64,
+    /// A second since 1970, and the microseconds since boot at which it began; two zeros where nobody knows.
+    wall: (u64, u64),
     seed: u64,
 }
 
 impl Boot {
-    /// Asks whoever may know the time. The seed is made of it: this chip has no source of random numbers.
-    fn find(board: &Board) -> Self {
-        #[cfg(feature = "qemu")]
-        let wall =
-            semihosting::sys::arm_compat::sys_time().map_or(0, |secs| u64::try_from(secs).unwrap_or(0));
-        #[cfg(not(feature = "qemu"))]
-        let wall = 0;
+    /// The seed is made of the time and the address: this chip has no source of random numbers.
+    fn at(wall: (u64, u64), board: &Board) -> Self {
         let [a, b, c, d, e, f] = board.mac();
         let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-        Self { wall, seed: (wall << 32 ^ clock::micros() ^ mac).wrapping_mul(GOLDEN) }
+        let (secs, micros) = wall;
+        Self { wall, seed: (secs << 32 ^ micros ^ mac).wrapping_mul(GOLDEN) }
     }
 
     /// The time since 1970, or since boot.
-    fn wall(&self, micros: u64) -> Timestamp {
-        let secs = i64::try_from(self.wall.saturating_add(micros / 1_000_000)).unwrap_or(i64::MAX);
-        let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0).saturating_mul(1000);
-        Timestamp { secs, nanos }
+    fn wall(&self, now: u64) -> Timestamp {
+        let (secs, began) = self.wall;
+        let since = now.saturating_sub(began);
+        let secs = i64::try_from(secs.saturating_add(since / 1_000_000)).unwrap_or(i64::MAX);
+        Timestamp { secs, nanos: u32::try_from(since % 1_000_000).unwrap_or(0).saturating_mul(1000) }
     }
 }
 

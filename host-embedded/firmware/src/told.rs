@@ -1,12 +1,16 @@
 //! What QEMU's arguments say, for want of a place where a device keeps its settings.
 //!
 //! `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH`, behind it its `include=GLOB`,
-//! and behind those its `exclude=GLOB`; `run=MS`.
+//! and behind those its `exclude=GLOB`; `run=MS`; `wall=SECONDS` since 1970, where the host shall not be asked.
 
 use core::{net::Ipv4Addr, ops::Range};
 
 use pmbridge_embedded::{Address, Neighbour};
-use semihosting::experimental::env::{Args, args};
+use pmbridge_firmware::clock;
+use semihosting::{
+    experimental::env::{Args, args},
+    sys::arm_compat::sys_time,
+};
 
 /// Where the text stays, and what is made of it.
 pub(crate) struct Room {
@@ -23,6 +27,8 @@ pub(crate) struct Told {
     pub(crate) neighbours: &'static [Neighbour],
     /// After how many milliseconds it ends.
     pub(crate) run: Option<u32>,
+    /// The time since 1970 in seconds.
+    pub(crate) wall: Option<u32>,
 }
 
 /// Which globs are a neighbour's: those to include, those to exclude.
@@ -38,7 +44,7 @@ impl Room {
             neighbours: [NOBODY; NEIGHBOURS],
         });
         let arguments = &this.arguments;
-        let mut told = Told { address: Address::Dhcp, neighbours: &[], run: None };
+        let mut told = Told { address: Address::Dhcp, neighbours: &[], run: None, wall: None };
         let mut gateway_told = None;
         let mut ranges: [Ranges; NEIGHBOURS] = [const { [0..0, 0..0] }; NEIGHBOURS];
         let (mut neighbours, mut globs) = (0_usize, 0_usize);
@@ -54,6 +60,7 @@ impl Room {
                 }
                 "gateway" => gateway_told = Some(octets(text)?),
                 "run" => told.run = Some(number(text)?),
+                "wall" => told.wall = Some(number(text)?),
                 "scrape" => {
                     *this.neighbours.get_mut(neighbours)? = neighbour(text)?;
                     *ranges.get_mut(neighbours)? = [globs..globs, globs..globs];
@@ -84,6 +91,19 @@ impl Room {
         }
         told.neighbours = this.neighbours.get(..neighbours)?;
         Some(told)
+    }
+}
+
+/// A second since 1970, and the microseconds since boot at which it began: the host's clock has whole seconds, so that
+/// the next one has to be waited for. 0 where it has none.
+pub(crate) fn wall() -> (u64, u64) {
+    let now = || sys_time().map_or(0, |secs| u64::try_from(secs).unwrap_or(0));
+    let before = now();
+    loop {
+        let (secs, micros) = (now(), clock::micros());
+        if secs != before || secs == 0 {
+            return (secs, micros);
+        }
     }
 }
 

@@ -81,8 +81,12 @@ fn owner(lines: &Context<Slice<'_>>, site: u64) -> Result<Option<(String, String
         let Some(location) = frame.location else { continue };
         let Some(file) = location.file else { continue };
         any = true;
-        if let Some(owner) = crate_of(file) {
-            return Ok(Some((owner, format!("{file}:{}", location.line.unwrap_or(0)))));
+        let line = location.line.unwrap_or(0);
+        // Code of no line is that of several calls made one, and the file any of theirs. The function is right.
+        let name = frame.function.and_then(|function| Some(function.demangle().ok()?.into_owned()));
+        let owner = if line == 0 { name.as_deref().and_then(crate_in) } else { crate_of(file) };
+        if let Some(owner) = owner {
+            return Ok(Some((owner, format!("{file}:{line}"))));
         }
     }
     Ok((!any).then(|| ("(unknown)".to_owned(), format!("{site:#x}"))))
@@ -108,6 +112,14 @@ fn crate_of(file: &str) -> Option<String> {
         }
     }
     Some(file.to_owned())
+}
+
+/// The crate in a function's name, none for Rust's library.
+fn crate_in(name: &str) -> Option<String> {
+    let name = name.trim_start_matches(['<', '_', '&', ' ', '$']).trim_start_matches("LT$");
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    let name = name.get(..end).unwrap_or(name);
+    (!matches!(name, "core" | "alloc")).then(|| name.replace('_', "-"))
 }
 
 /// The functions of an image by their addresses.
@@ -249,5 +261,8 @@ mod tests {
         assert_eq!(crate_of("/w/host-embedded/src/agent.rs").as_deref(), Some("pmbridge-embedded"));
         assert_eq!(crate_of("/w/core/src/wire.rs").as_deref(), Some("pmbridge-core"));
         assert_eq!(crate_of("src/main.rs").as_deref(), Some("firmware"));
+        assert_eq!(crate_in("<smoltcp::phy::Tx as core::fmt::Debug>::fmt").as_deref(), Some("smoltcp"));
+        assert_eq!(crate_in("pmbridge_core::wire::be").as_deref(), Some("pmbridge-core"));
+        assert_eq!(crate_in("core::slice::get"), None);
     }
 }

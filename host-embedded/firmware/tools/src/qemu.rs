@@ -38,10 +38,16 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let mut qemu = Qemu::start(settings)?;
     let mut out = std::io::stdout().lock();
     if settings.nic.is_none() {
-        for (guest, host) in qemu.ports()? {
-            writeln!(out, "PORT {guest} -> 127.0.0.1:{host}")?;
+        match qemu.ports() {
+            Ok(ports) => {
+                for (guest, host) in ports {
+                    writeln!(out, "PORT {guest} -> 127.0.0.1:{host}")?;
+                }
+                out.flush()?;
+            }
+            // It may have ended before it was asked, which its log says why.
+            Err(error) => qemu.ended().then_some(()).ok_or(error)?,
         }
-        out.flush()?;
     }
     end_on_signals(qemu.monitor.clone())?;
     let said = qemu.child.stdout.take().ok_or("no output")?;
@@ -91,6 +97,12 @@ impl Qemu {
         let table = until_prompt(&mut monitor)?;
         let ports: Vec<_> = table.lines().filter_map(forward).collect();
         if ports.len() == PORTS.len() { Ok(ports) } else { Err(format!("no ports in:\n{table}").into()) }
+    }
+
+    /// Whether it ends by itself just now.
+    fn ended(&mut self) -> bool {
+        sleep(LAST_WORDS);
+        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
     fn monitor(&mut self) -> Result<UnixStream, Error> {
