@@ -9,8 +9,8 @@
 #   firmware.sh image [BOARD]             prints where the image is, and builds nothing
 #
 # SETTINGs: `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH` (the host is 10.0.2.2), behind
-# it `include=GLOB`, then `exclude=GLOB`; `run=MS`; `wall=SECONDS`. Before them may stand `--nic NIC`, a network as QEMU's -nic has it, and
-# `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
+# it `include=GLOB`, then `exclude=GLOB`; `run=MS`; `wall=SECONDS`. Before them may stand `--nic NIC`, a network as QEMU's -nic has it,
+# `--capture FILE` of what goes over it, and, first of all, `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
 #
 # As root on Debian it installs what is missing, else it says what to install.
 set -u

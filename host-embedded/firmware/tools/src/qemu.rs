@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) board: String,
     /// Another network than the user's, as QEMU's `-nic` has it: no port of the host leads there.
     pub(crate) nic: Option<String>,
+    /// A file for what goes over its wire, as tcpdump and Wireshark read it.
+    pub(crate) capture: Option<PathBuf>,
     /// What the firmware is told.
     pub(crate) arguments: Vec<String>,
 }
@@ -79,7 +81,10 @@ impl Qemu {
         // The kernel ends QEMU if this ends first, however it does.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "qemu-system-arm", "-M", &settings.board]);
-        command.args(["-display", "none", "-serial", "none", "-nic", &format!("{nic}{model}")]);
+        command.args(["-display", "none", "-serial", "none", "-nic", &format!("{nic}{model},id=wire")]);
+        if let Some(file) = &settings.capture {
+            command.args(["-object", &format!("filter-dump,id=capture,netdev=wire,file={}", file.display())]);
+        }
         command
             .args(["-chardev", &format!("socket,id=monitor,path={monitor},abstract=on,server=on,wait=off")]);
         command.args(["-mon", "chardev=monitor,mode=readline"]);
