@@ -255,6 +255,10 @@ impl<'m> Inner<'m> {
                 break;
             }
         }
+        // Who has come to wait for something in this turn need not wait for another.
+        if !worked {
+            worked = self.pull(now, wall) | self.publish(now);
+        }
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
         worked
