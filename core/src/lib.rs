@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod exposition;
+mod float;
 pub mod http;
 pub mod mapping;
 pub mod pcp;

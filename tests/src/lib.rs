@@ -15,6 +15,7 @@
 )]
 
 mod dir;
+mod firmware;
 mod http;
 mod https;
 mod peer;
@@ -25,6 +26,7 @@ mod server;
 mod site;
 
 pub use dir::Dir;
+pub use firmware::{Board, Firmware, QEMU};
 pub use http::{Response, ask, get, take_apart};
 pub use https::{Authority, Https};
 pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, TRUST, pmbridge, script};

@@ -21,6 +21,7 @@ mod dump;
 mod export;
 mod faults;
 mod fetching;
+mod firmware;
 mod harness;
 mod ids;
 mod install;

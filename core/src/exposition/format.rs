@@ -1,6 +1,6 @@
 //! A format is what a client's Accept field asks for, of those that can be written.
 
-use super::number;
+use crate::http::server::weight;
 
 /// A format of exposition text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36,7 +36,7 @@ impl Format {
     /// Where there is no field, or nothing in it that can be written, it is [`Text004`](Self::Text004), as all
     /// exporters have it.
     pub fn negotiate(accept: Option<&str>) -> Self {
-        let mut best = (0.0, Self::Text004);
+        let mut best = (0, Self::Text004);
         let mut rest = accept.unwrap_or_default().as_bytes();
         while !rest.is_empty() {
             if let Some((weight, format)) = Self::range(take(&mut rest, b','))
@@ -49,16 +49,16 @@ impl Format {
     }
 
     /// What a media range asks for, and its weight.
-    fn range(range: &[u8]) -> Option<(f64, Self)> {
+    fn range(range: &[u8]) -> Option<(u16, Self)> {
         let mut rest = range;
         let media = take(&mut rest, b';');
-        let (mut weight, mut version, mut is_utf8) = (1.0, None, false);
+        let (mut weight, mut version, mut is_utf8) = (1000, None, false);
         while !rest.is_empty() {
             let mut value = take(&mut rest, b';');
             let name = take(&mut value, b'=');
             let value = unquoted(value);
             if name.eq_ignore_ascii_case(b"q") {
-                weight = number::parse(value).filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
+                weight = self::weight(value);
             } else if name.eq_ignore_ascii_case(b"version") {
                 version = Some(value);
             } else if name.eq_ignore_ascii_case(b"escaping") {

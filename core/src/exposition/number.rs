@@ -9,6 +9,13 @@
 
 mod exact;
 
+use core::cmp::Ordering;
+
+use crate::float::{
+    self,
+    soft::{self, INFINITE},
+};
+
 /// A NaN as Prometheus keeps it; the one that marks a series as stale has other bits.
 pub const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
@@ -28,32 +35,25 @@ pub fn parse(token: &[u8]) -> Option<f64> {
 /// Whether a token is a time: a decimal number that is not infinite.
 pub fn timestamp(token: &[u8]) -> bool {
     let (_, digits) = sign(token);
-    Decimal::read(digits).is_some_and(|decimal| decimal.to_double().is_finite())
+    Decimal::read(digits).is_some_and(|decimal| float::rank(decimal.to_double()) < float::INFINITE)
 }
 
 /// Reads a plain integer that is not negative.
 pub fn unsigned(token: &[u8]) -> Option<u64> {
-    let digits = token.strip_prefix(b"+").unwrap_or(token);
+    let digits = if let [b'+', digits @ ..] = token { digits } else { token };
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |sum, &byte| sum.checked_mul(10)?.checked_add(digit(byte)?))
+    digits.iter().try_fold(0_u64, |sum, &byte| sum.checked_mul(10)?.checked_add(digit(byte)?.into()))
 }
 
 /// Reads a plain integer.
 pub fn signed(token: &[u8]) -> Option<i64> {
-    match token.strip_prefix(b"-") {
-        Some(digits) if !digits.starts_with(b"+") => 0_i64.checked_sub_unsigned(unsigned(digits)?),
-        Some(_) => None,
-        None => i64::try_from(unsigned(token)?).ok(),
+    match token {
+        [b'-', b'+', ..] => None,
+        [b'-', digits @ ..] => 0_i64.checked_sub_unsigned(unsigned(digits)?),
+        _ => i64::try_from(unsigned(token)?).ok(),
     }
-}
-
-/// The integer that a float is, where it is one and exactly so: of those beyond [`WHOLE`] nobody knows.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the way back compared")]
-pub(crate) fn whole(value: f64) -> Option<i64> {
-    let integer = value as i64;
-    (value.abs() <= WHOLE && integer as f64 == value).then_some(integer)
 }
 
 fn sign(token: &[u8]) -> (bool, &[u8]) {
@@ -79,12 +79,12 @@ fn word(token: &[u8], has_sign: bool) -> Option<f64> {
 #[derive(Debug, Clone, Copy)]
 struct Decimal<'a> {
     mantissa: u64,
-    exponent: i64,
+    exponent: isize,
     is_cut: bool,
     /// The digits and the point, as sent.
     text: &'a [u8],
     /// The power of ten that the digits without the point are to be multiplied with.
-    scale: i64,
+    scale: isize,
 }
 
 impl<'a> Decimal<'a> {
@@ -103,7 +103,7 @@ impl<'a> Decimal<'a> {
         if count == 0 {
             return None;
         }
-        let scale = exponent(rest)?.saturating_sub(i64::try_from(fraction).ok()?);
+        let scale = exponent(rest)?.saturating_sub_unsigned(fraction);
         let text = token.get(..token.len().wrapping_sub(rest.len()))?;
         let this = Self { mantissa, exponent: scale, is_cut: false, text, scale };
         Some(if count > MAX_DIGITS { this.cut() } else { this })
@@ -112,10 +112,10 @@ impl<'a> Decimal<'a> {
     /// The same with no more digits than the mantissa holds.
     #[cold]
     fn cut(self) -> Self {
-        let (mut mantissa, mut kept, mut left_out, mut is_cut) = (0_u64, 0_usize, 0_i64, false);
+        let (mut mantissa, mut kept, mut left_out, mut is_cut) = (0_u64, 0_usize, 0_isize, false);
         for value in self.text.iter().filter_map(|&byte| digit(byte)) {
             if kept < MAX_DIGITS {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(value);
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(value.into());
                 kept = kept.wrapping_add(usize::from(mantissa != 0));
             } else {
                 left_out = left_out.saturating_add(1);
@@ -130,30 +130,20 @@ impl<'a> Decimal<'a> {
         if self.mantissa == 0 {
             return 0.0;
         }
-        // Bounds decide what is short too, and on a chip floats are code, and slow.
-        if FLOATS
-            && self.mantissa <= EXACT
-            && !self.is_cut
-            && let Some(exact) = self.short()
-        {
-            return exact;
+        // Bounds are longer, but not slower than a product without a unit.
+        if float::HAS_UNIT && self.mantissa <= EXACT && !self.is_cut {
+            if let Some(power) = power_of_ten(self.exponent) {
+                return float::unsigned(self.mantissa) * power;
+            }
+            if let Some(power) = power_of_ten(self.exponent.saturating_neg()) {
+                return float::unsigned(self.mantissa) / power;
+            }
         }
-        self.long()
+        self.bounded()
     }
 
-    /// The same of a number that is one operation of what doubles hold exactly.
-    #[inline]
-    fn short(self) -> Option<f64> {
-        if let Some(power) = power_of_ten(self.exponent) {
-            return Some(double(self.mantissa) * power);
-        }
-        let power = power_of_ten(self.exponent.saturating_neg())?;
-        Some(double(self.mantissa) / power)
-    }
-
-    /// The same of any that is not zero.
-    #[inline]
-    fn long(self) -> f64 {
+    /// The double next to this, whatever its size.
+    fn bounded(self) -> f64 {
         match i32::try_from(self.exponent) {
             Ok(exponent @ MIN_EXPONENT..=MAX_EXPONENT) => f64::from_bits(self.bits(exponent)),
             _ if self.exponent < 0 => 0.0,
@@ -164,20 +154,15 @@ impl<'a> Decimal<'a> {
     /// The double next to this, by bounds.
     fn bits(self, exponent: i32) -> u64 {
         let Some(bounds) = Bounds::of(self.mantissa, exponent, self.is_cut) else { return INFINITE };
-        match bounds.round() {
-            Rounded::Zero => 0,
-            Rounded::Infinite => INFINITE,
-            Rounded::Sure(bits) => bits,
-            Rounded::Between(lower) => {
-                let is_even = lower & 1 == 0;
-                let is_above = match exact::compare_with_midst(self.text, self.scale, lower) {
-                    core::cmp::Ordering::Less => false,
-                    core::cmp::Ordering::Equal => !is_even,
-                    core::cmp::Ordering::Greater => true,
-                };
-                lower.wrapping_add(u64::from(is_above))
-            }
-        }
+        bounds.round().unwrap_or_else(|lower| {
+            let is_even = lower & 1 == 0;
+            let is_above = match exact::compare_with_midst(self.text, self.scale, lower) {
+                Ordering::Less => false,
+                Ordering::Equal => !is_even,
+                Ordering::Greater => true,
+            };
+            lower.wrapping_add(u64::from(is_above))
+        })
     }
 }
 
@@ -189,19 +174,10 @@ struct Bounds {
     power: i32,
 }
 
-enum Rounded {
-    Zero,
-    Infinite,
-    /// These bits.
-    Sure(u64),
-    /// These bits or the next.
-    Between(u64),
-}
-
 impl Bounds {
     fn of(mantissa: u64, exponent: i32, is_cut: bool) -> Option<Self> {
         let (coarse, fine) = (exponent.div_euclid(STEP), exponent.rem_euclid(STEP));
-        let small = *SMALL.get(usize::try_from(fine).ok()?)?;
+        let small = small(fine)?;
         let large = *LARGE.get(usize::try_from(coarse.wrapping_sub(LOWEST)).ok()?)?;
         let shift = mantissa.leading_zeros();
         let start = Self {
@@ -227,30 +203,17 @@ impl Bounds {
         Self { low: kept, error, power }
     }
 
-    fn round(self) -> Rounded {
-        // The lowest bit of a double of this size, or of the smallest there are.
-        let unit = self.power.wrapping_add(11).max(MIN_POWER);
-        let drop = unit.wrapping_sub(self.power).cast_unsigned();
-        if drop > 65 {
-            return Rounded::Zero;
-        }
-        let low = u128::from(self.low);
-        let one = 1_u128.wrapping_shl(drop);
-        let half = one >> 1;
-        let kept = u64::try_from(low.wrapping_shr(drop)).unwrap_or(u64::MAX);
-        let rest = low & one.wrapping_sub(1);
-        let steps = unit.wrapping_sub(MIN_POWER).cast_unsigned();
-        if steps >= INFINITE_STEPS {
-            return Rounded::Infinite;
-        }
-        // The mantissa's leading bit is not kept: it adds one to the exponent where there is one.
-        let bits = (u64::from(steps) << 52).wrapping_add(kept);
-        if rest.wrapping_add(u128::from(self.error)) <= half {
-            Rounded::Sure(bits)
-        } else if rest > half {
-            Rounded::Sure(bits.wrapping_add(1))
+    /// The double that is closest to all within the bounds, or the one below where that is this or the next.
+    fn round(self) -> Result<u64, u64> {
+        let (bits, rest) = soft::cut((self.low, self.power));
+        // What the bounds are apart, in the same units: the smallest doubles have larger ones, where this is too careful.
+        let error = self.error.wrapping_shl(53);
+        if rest.saturating_add(error) <= HALF {
+            Ok(bits)
+        } else if rest > HALF {
+            Ok(bits.wrapping_add(1))
         } else {
-            Rounded::Between(bits)
+            Err(bits)
         }
     }
 }
@@ -258,14 +221,16 @@ impl Bounds {
 /// Appends the digits in front of `text` to `sum`, which is only right for up to 19 in all.
 #[inline]
 fn digits(mut sum: u64, mut text: &[u8]) -> (u64, &[u8]) {
-    while FLOATS && let Some((eight, rest)) = text.split_first_chunk::<8>() {
+    while float::HAS_UNIT
+        && let Some((eight, rest)) = text.split_first_chunk::<8>()
+    {
         let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else { break };
         sum = sum.wrapping_mul(100_000_000).wrapping_add(value);
         text = rest;
     }
     while let Some((&byte, rest)) = text.split_first() {
         let Some(value) = digit(byte) else { break };
-        sum = sum.wrapping_mul(10).wrapping_add(value);
+        sum = sum.wrapping_mul(10).wrapping_add(value.into());
         text = rest;
     }
     (sum, text)
@@ -287,35 +252,29 @@ const fn eight_digits(word: u64) -> Option<u64> {
 }
 
 #[inline]
-fn digit(byte: u8) -> Option<u64> {
+fn digit(byte: u8) -> Option<u8> {
     let value = byte.wrapping_sub(b'0');
-    if value < 10 { Some(u64::from(value)) } else { None }
+    if value < 10 { Some(value) } else { None }
 }
 
 /// Reads `e` and a number to the end of the token, or nothing.
 #[inline]
-fn exponent(text: &[u8]) -> Option<i64> {
+fn exponent(text: &[u8]) -> Option<isize> {
     let Some((mark, text)) = text.split_first() else { return Some(0) };
     let (is_negative, digits) = sign(text);
     if !matches!(mark, b'e' | b'E') || digits.is_empty() {
         return None;
     }
-    let size = digits
-        .iter()
-        .try_fold(0_i64, |sum, &byte| Some(sum.saturating_mul(10).saturating_add_unsigned(digit(byte)?)))?;
+    let size = digits.iter().try_fold(0_isize, |sum, &byte| {
+        Some(sum.saturating_mul(10).saturating_add_unsigned(digit(byte)?.into()))
+    })?;
     Some(if is_negative { size.saturating_neg() } else { size })
 }
 
 /// A power of ten that a double holds exactly.
 #[inline]
-fn power_of_ten(exponent: i64) -> Option<f64> {
+fn power_of_ten(exponent: isize) -> Option<f64> {
     POWERS.get(usize::try_from(exponent).ok()?).copied()
-}
-
-/// An integer that a double holds exactly.
-#[inline]
-const fn double(integer: u64) -> f64 {
-    integer as f64
 }
 
 /// The binary logarithm of a power of ten, rounded down.
@@ -323,10 +282,6 @@ const fn binary_exponent(exponent: i32) -> i32 {
     exponent.wrapping_mul(217_706) >> 16
 }
 
-/// Up to here floats have all integers, and beyond nothing else.
-pub(crate) const WHOLE: f64 = 9_007_199_254_740_992.0;
-/// Floats and long words are cheap here.
-const FLOATS: bool = usize::BITS >= u64::BITS;
 /// Digits that any 64-bit mantissa holds.
 const MAX_DIGITS: usize = 19;
 /// Up to here a double holds every integer.
@@ -335,12 +290,8 @@ const EXACT: u64 = 1 << 53;
 const MIN_EXPONENT: i32 = -345;
 /// Above this exponent every mantissa makes infinity.
 const MAX_EXPONENT: i32 = 309;
-/// The power of two of the smallest double's only bit.
-const MIN_POWER: i32 = -1074;
-/// So many doublings above the smallest doubles there are none.
-const INFINITE_STEPS: u32 = 2046;
-/// The bits of infinity.
-const INFINITE: u64 = 0x7ff0_0000_0000_0000;
+/// Half of the last bit that is kept.
+const HALF: u64 = 1 << 63;
 /// From one large power of ten to the next.
 const STEP: i32 = 20;
 /// The first large power of ten, in steps.
@@ -351,19 +302,24 @@ static POWERS: [f64; 23] = [
     1e19, 1e20, 1e21, 1e22,
 ];
 
-/// Powers of ten that 64 bits hold exactly.
-static SMALL: [u64; 20] = small();
+/// A power of ten that 64 bits hold exactly; a table is faster, and longer.
+fn small(exponent: i32) -> Option<u64> {
+    if float::HAS_UNIT {
+        return SMALL.get(usize::try_from(exponent).ok()?).copied();
+    }
+    Some((0..exponent).fold(1, |power: u64, _| power.wrapping_mul(10)))
+}
 
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "it runs in the compiler")]
-const fn small() -> [u64; 20] {
+static SMALL: [u64; 20] = {
     let mut powers = [1; 20];
-    let mut at = 1;
-    while at < powers.len() {
-        powers[at] = powers[at - 1] * 10;
-        at += 1;
+    let (mut power, mut rest): (u64, &mut [u64]) = (1, &mut powers);
+    while let [first, tail @ ..] = rest {
+        *first = power;
+        power = power.wrapping_mul(10);
+        rest = tail;
     }
     powers
-}
+};
 
 /// The leading 64 bits of powers of ten from 1e-360 to 1e300, rounded down.
 static LARGE: [u64; 34] = [
@@ -425,7 +381,7 @@ mod tests {
         assert_eq!(got.to_bits(), want.to_bits(), "{token}: {got:e}, not {want:e}");
         // What a chip does with short ones.
         if let Some(decimal) = Decimal::read(sign(token.as_bytes()).1).filter(|d| d.mantissa > 0) {
-            assert_eq!(decimal.long().to_bits(), want.abs().to_bits(), "{token}");
+            assert_eq!(decimal.bounded().to_bits(), want.abs().to_bits(), "{token}");
         }
     }
 

@@ -154,24 +154,26 @@ fn halves(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
-/// A quality, in thousandths, where the parameter is one; what is no number is none. RFC 9110, section 12.4.2.
+/// The weight that a parameter is, if it is one.
 fn quality(parameter: &[u8]) -> Option<u16> {
     let (name, value) = halves(parameter, b'=')?;
-    if !name.trim_ascii().eq_ignore_ascii_case(b"q") {
-        return None;
-    }
+    name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| weight(value.trim_ascii()))
+}
+
+/// A weight, in thousandths; what is no number is none at all. RFC 9110, section 12.4.2.
+pub(crate) fn weight(value: &[u8]) -> u16 {
     let (mut thousandths, mut weight) = (0u16, 1000u16);
-    for (place, byte) in value.trim_ascii().iter().enumerate() {
-        match byte.checked_sub(b'0').filter(|digit| *digit < 10) {
-            Some(digit) => {
+    for (place, byte) in value.iter().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => {
                 thousandths = thousandths.saturating_add(u16::from(digit).saturating_mul(weight));
                 weight /= 10;
             }
-            None if *byte == b'.' && place == 1 => {}
-            None => return Some(0),
+            _ if *byte == b'.' && place == 1 => {}
+            _ => return 0,
         }
     }
-    Some(thousandths.min(1000))
+    thousandths.min(1000)
 }
 
 /// What the head of a request comes to.

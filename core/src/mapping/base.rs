@@ -16,7 +16,7 @@
 //! What is counted is in the name already, so count is never named. Scales that are none leave values as they are.
 
 use super::Put;
-use crate::{exposition::value, pcp::Units};
+use crate::{exposition::value, float, pcp::Units};
 
 /// Writes what a name ends in whose values are in these units; nothing where they have no dimension but count.
 pub fn name(units: Units, put: Put<'_>) {
@@ -127,8 +127,10 @@ impl Factor {
     pub fn double(self, value: f64, put: Put<'_>) {
         let value = match self {
             Self::One => value,
-            Self::Exact { times, places } => value * rounded(times) / ten(places),
-            Self::Rounded { times, over } => value * times / over,
+            Self::Exact { times, places } => {
+                float::over(float::times(value, float::unsigned(times)), ten(places))
+            }
+            Self::Rounded { times, over } => float::over(float::times(value, times), over),
         };
         value::double(value, put);
     }
@@ -141,7 +143,7 @@ impl Factor {
                 value::decimal(is_negative, product, places, put);
             }
             Self::Rounded { .. } => {
-                let size = rounded(size);
+                let size = float::unsigned(size);
                 self.double(if is_negative { -size } else { size }, put);
             }
         }
@@ -194,14 +196,8 @@ fn pow(base: u64, exponent: i32) -> Option<u64> {
 
 /// Correctly rounded as long as the product without its twos has at most 53 bits, which those of all known scales have.
 fn product(two: i32, three: i32, five: i32) -> f64 {
-    let times = |start: f64, by: f64, n: i32| (0..n).fold(start, |product, _| product * by);
+    let times = |start: f64, by: f64, n: i32| (0..n).fold(start, |product, _| float::times(product, by));
     times(times(times(1.0, 3.0, three), 5.0, five), 2.0, two)
-}
-
-/// The double that is closest to an integer.
-#[expect(clippy::cast_precision_loss, reason = "that is what rounding is")]
-const fn rounded(integer: u64) -> f64 {
-    integer as f64
 }
 
 fn ten(places: u8) -> f64 {

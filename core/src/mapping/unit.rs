@@ -5,7 +5,7 @@
 //! `count x 10^3`, `millisec^-1`, `MiB`.
 
 use super::{Family, has_piece, is_among};
-use crate::{exposition::number, pcp::Units};
+use crate::{exposition::number, float, pcp::Units};
 
 /// The units of a metric that no PCP line describes.
 pub fn units(name: &str, family: Family) -> Units {
@@ -48,7 +48,8 @@ pub fn parse(words: &str) -> Option<(Units, f64)> {
             byte if byte.is_ascii_whitespace() => rest = after,
             byte if byte.is_ascii_digit() || matches!(byte, b'.' | b'-') => {
                 let (value, after) = factor_of(rest)?;
-                factor = if below.is_none() { factor * value } else { factor / value };
+                factor =
+                    if below.is_none() { float::times(factor, value) } else { float::over(factor, value) };
                 rest = after;
             }
             _ => rest = base(rest, &mut above)?,

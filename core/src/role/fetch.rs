@@ -2,6 +2,7 @@
 
 use super::answer::{Place, Scope};
 use crate::{
+    float,
     pcp::{IN_NULL, InDom, Pmid, Status, Type},
     pdu::{
         Kind, Pmids,
@@ -202,8 +203,7 @@ fn emit_block(scope: &Scope<'_>, metric: &Metric, series: &Series, w: &mut Write
     let kind = metric.desc().kind;
     match kind {
         Type::FLOAT => {
-            #[expect(clippy::cast_possible_truncation, reason = "the metric's type says single precision")]
-            let single = f64::from_bits(series.value()) as f32;
+            let single = float::single(f64::from_bits(series.value()));
             Block { kind, bytes: &single.to_be_bytes() }.emit(w);
         }
         Type::I64 | Type::U64 | Type::DOUBLE => Block::emit_long(kind, series.value(), w),

@@ -3,6 +3,7 @@
 //! Its time stamp says nothing, and its sets may have any of the three formats (pcp-protocol: pitfall 12).
 
 use crate::{
+    float,
     pcp::{InDom, Pmid, Status, Type},
     pdu::{
         Kind,
@@ -73,7 +74,7 @@ fn bits(kind: Type, results: &Results<'_>, set: &Values<'_>, value: Value) -> Re
     }
     let block = results.block(value.word).filter(|b| b.kind == kind).ok_or(Status::CONV)?;
     match kind {
-        Type::FLOAT => block.word().map(|word| f64::from(f32::from_bits(word)).to_bits()),
+        Type::FLOAT => block.word().map(|word| float::double(f32::from_bits(word)).to_bits()),
         Type::U64 if block.long().is_some_and(|bits| bits.cast_signed() < 0) => return Err(Status::BADSTORE),
         Type::I64 | Type::U64 | Type::DOUBLE => block.long(),
         _ => None,

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     exposition::{Label, LabelSet, Tail, number},
+    float,
     mapping::{Family, Part, Put},
 };
 
@@ -118,7 +119,7 @@ impl Ledger<'_> {
     }
 
     /// The last row behind `from` that is of its group, and of which all up to it are as wanted.
-    fn last_of(&self, from: Slot, wanted: impl Fn((u8, f64)) -> bool) -> Slot {
+    fn last_of(&self, from: Slot, wanted: impl Fn((u8, i64)) -> bool) -> Slot {
         let mut last = from;
         loop {
             let Some(series) = self.at(last) else { return last };
@@ -152,19 +153,18 @@ impl Ledger<'_> {
     }
 
     /// Where a series stands in its group: buckets in their order, then what sums them up, as it came.
-    fn rank(&self, slot: Slot) -> (u8, f64) {
+    fn rank(&self, slot: Slot) -> (u8, i64) {
         let Some((series, metric)) = self.at(slot).and_then(|s| Some((s, self.metric_at(s)?))) else {
-            return (u8::MAX, 0.0);
+            return (u8::MAX, 0);
         };
         match metric.part() {
             Part::Bucket => {
                 let labels = series.labels(self.parts.text);
                 let le = labels.iter().find(|label| label.name == *"le").map(|label| label.value.raw());
-                let le = le.and_then(|le| number::parse(le.as_bytes())).filter(|le| !le.is_nan());
-                (0, le.unwrap_or(f64::INFINITY))
+                (0, le.and_then(|le| bound(le.as_bytes())).unwrap_or(float::INFINITE))
             }
-            Part::Whole | Part::Total | Part::Info => (0, 0.0),
-            _ => (1, 0.0),
+            Part::Whole | Part::Total | Part::Info => (0, 0),
+            _ => (1, 0),
         }
     }
 
@@ -194,14 +194,10 @@ impl Ledger<'_> {
         };
         let (Some((a, ours)), Some((b, theirs))) = (of(a), of(b)) else { return false };
         let (name, other) = (self.family_name(ours), self.family_name(theirs));
-        let text = &*self.parts.text;
         ours.source == theirs.source
             && ours.is_alike(theirs)
             && name == other
-            && same_labels(
-                (a.labels(text), own_label(ours, name)),
-                (b.labels(text), own_label(theirs, other)),
-            )
+            && is_same_set((a, ours), (b, theirs), name, self.parts.text)
     }
 
     fn enter_group(&mut self, slot: Slot) {
@@ -421,8 +417,13 @@ fn own_label<'a>(metric: &Metric, family: &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
+/// A bound, as its rank.
+fn bound(text: &[u8]) -> Option<i64> {
+    number::parse(text).map(float::rank).filter(|rank| *rank != float::NAN)
+}
+
 /// The bounds of two buckets whose label sets are the same text but for that.
-fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
+fn bounds(lower: &str, upper: &str) -> Option<(i64, i64)> {
     let same = lower.bytes().zip(upper.bytes()).take_while(|(a, b)| a == b).count();
     let (head, _) = lower.as_bytes().split_at_checked(same)?;
     let quote = memchr::memrchr(b'"', head)?;
@@ -433,7 +434,7 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
     let value = |text: &str| {
         let text = text.get(quote.checked_add(1)?..)?;
         let (value, rest) = text.as_bytes().split_at_checked(memchr::memchr(b'"', text.as_bytes())?)?;
-        Some((number::parse(value)?, rest.len().checked_sub(1)?))
+        Some((bound(value)?, rest.len().checked_sub(1)?))
     };
     let ((a, a_rest), (b, b_rest)) = (value(lower)?, value(upper)?);
     let end = |text: &str, len: usize| text.len().checked_sub(len);
@@ -444,11 +445,15 @@ fn bounds(lower: &str, upper: &str) -> Option<(f64, f64)> {
 impl View<'_> {
     /// Whether two series of one family are of one group, which a page has side by side.
     pub(crate) fn is_same_group(&self, a: &Series, b: &Series) -> bool {
-        let own = |series: &Series| {
-            own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?).as_bytes())
-        };
-        same_labels((self.labels(a), own(a)), (self.labels(b), own(b)))
+        let (Some(ours), Some(theirs)) = (self.metric_of(a), self.metric_of(b)) else { return false };
+        is_same_set((a, ours), (b, theirs), self.family_bytes(ours), self.text())
     }
+}
+
+/// Whether two series of one family have the same labels but for those that tell samples of a group apart.
+fn is_same_set(ours: (&Series, &Metric), theirs: (&Series, &Metric), family: &[u8], text: &[u8]) -> bool {
+    let of = |(series, metric): (&Series, &Metric)| (series.labels(text), own_label(metric, family));
+    same_labels(of(ours), of(theirs))
 }
 
 /// Whether two label sets are the same, each without its own label.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     exposition::{Sample, Tail, number},
+    float,
     mapping::{Compat, Family, PcpLine, Rules},
     pcp::{InDom, Type},
 };
@@ -349,9 +350,9 @@ enum Value {
 fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
     let bytes = value.as_bytes();
     if let Some(factor) = factor.scales() {
-        return scaled(kind, number::parse(bytes)? * factor);
+        return scaled(kind, float::times(number::parse(bytes)?, factor));
     }
-    let signed = || number::signed(bytes).or_else(|| number::whole(number::parse(bytes)?));
+    let signed = || number::signed(bytes).or_else(|| float::whole(number::parse(bytes)?));
     let bits = match kind {
         Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return Some(Value::Text),
         Type::I32 => i64::from(i32::try_from(signed()?).ok()?).cast_unsigned(),
@@ -370,10 +371,10 @@ fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
 fn scaled(kind: Type, value: f64) -> Option<Value> {
     let bits = match kind {
         Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC => return None,
-        Type::I32 => i64::from(i32::try_from(number::whole(value)?).ok()?).cast_unsigned(),
-        Type::U32 => u64::from(u32::try_from(number::whole(value)?).ok()?),
-        Type::I64 => number::whole(value)?.cast_unsigned(),
-        Type::U64 => u64::try_from(number::whole(value)?).ok()?,
+        Type::I32 => i64::from(i32::try_from(float::whole(value)?).ok()?).cast_unsigned(),
+        Type::U32 => u64::from(u32::try_from(float::whole(value)?).ok()?),
+        Type::I64 => float::whole(value)?.cast_unsigned(),
+        Type::U64 => u64::try_from(float::whole(value)?).ok()?,
         _ => value.to_bits(),
     };
     Some(Value::Bits(bits))

@@ -3,51 +3,53 @@
 use core::cmp::Ordering;
 
 use super::digit;
+use crate::float::soft::fields;
 
 /// Compares `text * 10^scale` with the midst of the double of these bits and the next larger one.
 ///
 /// Both have to be close: the number lies between the two doubles, or just about.
 #[cold]
-pub(super) fn compare_with_midst(text: &[u8], scale: i64, bits: u64) -> Ordering {
+pub(super) fn compare_with_midst(text: &[u8], scale: isize, bits: u64) -> Ordering {
     let (mut number, left_out, has_more) = Integer::read(text);
     let scale = scale.saturating_add(left_out);
     let (mantissa, power) = midst(bits);
     let mut midst = Integer::new(mantissa);
     // number * 10^scale : midst * 2^power. Five goes to one side, two to the other, whichever is positive.
-    if scale >= 0 { &mut number } else { &mut midst }.times_power_of_five(scale.unsigned_abs());
-    let power = i64::from(power).saturating_sub(scale);
-    if power >= 0 { &mut midst } else { &mut number }.times_power_of_two(power.unsigned_abs());
+    if scale >= 0 { &mut number } else { &mut midst }.times_power(5, scale.unsigned_abs());
+    let power = isize::try_from(power).unwrap_or_default().saturating_sub(scale);
+    if power >= 0 { &mut midst } else { &mut number }.times_power(2, power.unsigned_abs());
     // A midst has less digits than are read: what was left out makes a difference only where all else is equal.
     number.cmp(&midst).then(if has_more { Ordering::Greater } else { Ordering::Equal })
 }
 
 /// The midst as a mantissa and a power of two.
 fn midst(bits: u64) -> (u64, i32) {
-    let fraction = bits & ((1 << 52) - 1);
-    let exponent = i32::try_from(bits >> 52 & 0x7ff).unwrap_or(0);
-    let (mantissa, power) = match exponent {
-        0 => (fraction, -1074),
-        _ => (fraction | 1 << 52, exponent.wrapping_sub(1075)),
-    };
+    let (mantissa, power) = fields(bits);
     (mantissa << 1 | 1, power.wrapping_sub(1))
 }
 
-/// An integer of up to 2,816 bits, the lowest first. 768 digits have 2,552, and so has what they are compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Integer([u64; 44]);
+/// An integer of up to 2,816 bits, the highest first. 768 digits have 2,552, and so has what they are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Integer([u32; 88]);
 
 impl Integer {
+    const ZERO: Self = Self([0; 88]);
+
     fn new(value: u64) -> Self {
-        let mut this = Self([0; 44]);
-        this.times_and(0, value);
+        let mut this = Self::ZERO;
+        let mut rest = value;
+        for limb in this.0.iter_mut().rev() {
+            *limb = u32::try_from(rest & u64::from(u32::MAX)).unwrap_or_default();
+            rest >>= 32;
+        }
         this
     }
 
     /// Digits with or without a point, how many of them were left out, and whether those were not all zero.
-    fn read(text: &[u8]) -> (Self, i64, bool) {
-        let mut this = Self([0; 44]);
-        let (mut sum, mut weight) = (0_u64, 1_u64);
-        let (mut count, mut left_out, mut has_more) = (0_u32, 0_i64, false);
+    fn read(text: &[u8]) -> (Self, isize, bool) {
+        let mut this = Self::ZERO;
+        let (mut sum, mut weight) = (0_u32, 1_u32);
+        let (mut count, mut left_out, mut has_more) = (0_u32, 0_isize, false);
         for value in text.iter().filter_map(|&byte| digit(byte)) {
             if count >= MAX_DIGITS {
                 left_out = left_out.saturating_add(1);
@@ -57,7 +59,7 @@ impl Integer {
             if count > 0 || value > 0 {
                 count = count.wrapping_add(1);
             }
-            sum = sum.wrapping_mul(10).wrapping_add(value);
+            sum = sum.wrapping_mul(10).wrapping_add(value.into());
             weight = weight.wrapping_mul(10);
             if weight == LARGEST_POWER_OF_TEN {
                 this.times_and(weight, sum);
@@ -69,49 +71,26 @@ impl Integer {
     }
 
     /// Multiplies and adds.
-    fn times_and(&mut self, factor: u64, mut carry: u64) {
-        for limb in &mut self.0 {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn times_and(&mut self, factor: u32, mut carry: u32) {
+        for limb in self.0.iter_mut().rev() {
             (*limb, carry) = limb.carrying_mul(factor, carry);
         }
     }
 
-    fn times_power_of_five(&mut self, mut power: u64) {
-        while power >= 27 {
-            self.times_and(LARGEST_POWER_OF_FIVE, 0);
-            power = power.wrapping_sub(27);
-        }
+    /// Multiplies with a power of two or five, as much of it at once as a limb holds.
+    fn times_power(&mut self, base: u32, mut power: usize) {
         while power > 0 {
-            self.times_and(5, 0);
-            power = power.wrapping_sub(1);
+            let part = power.min(13);
+            self.times_and((0..part).fold(1, |product: u32, _| product.wrapping_mul(base)), 0);
+            power = power.wrapping_sub(part);
         }
-    }
-
-    fn times_power_of_two(&mut self, mut power: u64) {
-        while power >= 63 {
-            self.times_and(1 << 63, 0);
-            power = power.wrapping_sub(63);
-        }
-        self.times_and(1 << power, 0);
-    }
-}
-
-impl PartialOrd for Integer {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Integer {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.iter().rev().cmp(other.0.iter().rev())
     }
 }
 
 /// The midst of two doubles has up to 767 digits.
 const MAX_DIGITS: u32 = 768;
-const LARGEST_POWER_OF_TEN: u64 = 10_000_000_000_000_000_000;
-/// 5^27
-const LARGEST_POWER_OF_FIVE: u64 = 7_450_580_596_923_828_125;
+const LARGEST_POWER_OF_TEN: u32 = 1_000_000_000;
 
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "digits, one by one")]

@@ -6,37 +6,38 @@
 use super::{Line, Lines, Scope, line};
 use crate::{
     exposition::{self, number},
+    float,
     mapping::{Family, Part},
     store::{Metric, Series},
 };
 
-/// What was seen of a group of samples.
+/// What was seen of a group of samples, numbers as their ranks.
 #[derive(Clone, Copy)]
 struct Group {
     is_timed: bool,
     /// The bound of the last bucket, and its value.
-    bound: Option<f64>,
-    below: f64,
+    bound: Option<i64>,
+    below: i64,
     has_negative: bool,
-    count: Option<f64>,
-    sum: Option<f64>,
+    count: Option<i64>,
+    sum: Option<i64>,
 }
 
 impl Group {
     const fn new(is_timed: bool) -> Self {
-        Self { is_timed, bound: None, below: 0.0, has_negative: false, count: None, sum: None }
+        Self { is_timed, bound: None, below: 0, has_negative: false, count: None, sum: None }
     }
 
     /// Whether all that belongs together is there, once the group has ended.
     fn is_whole(&self, family: Family) -> bool {
         match family {
             Family::Histogram | Family::GaugeHistogram => {
-                let negative_sum = self.sum.is_some_and(|sum| sum < 0.0);
+                let negative_sum = self.sum.is_some_and(|sum| sum < 0);
                 let sum_fits = match family {
                     Family::Histogram => !self.has_negative || self.sum.is_none(),
                     _ => self.has_negative || !negative_sum,
                 };
-                self.bound == Some(f64::INFINITY)
+                self.bound == Some(float::INFINITE)
                     && self.count.is_none_or(|count| count == self.below)
                     && self.count.is_some() == self.sum.is_some()
                     && sum_fits
@@ -46,9 +47,9 @@ impl Group {
     }
 
     /// Takes the next bucket.
-    fn bucket(&mut self, bound: f64, value: f64) -> bool {
+    fn bucket(&mut self, bound: i64, value: i64) -> bool {
         let fits = self.bound.is_none_or(|before| before < bound) && value >= self.below;
-        self.has_negative |= bound < 0.0;
+        self.has_negative |= bound < 0;
         (self.bound, self.below) = (Some(bound), value);
         fits && is_count(value)
     }
@@ -102,43 +103,52 @@ impl Scope<'_, '_> {
 
     /// Whether one sample is as its part of its family has to be.
     fn fits(&self, group: &mut Group, metric: &Metric, series: &Series) -> bool {
-        let value = line::number_of(self.view, metric, series);
+        let value = float::rank(line::number_of(self.view, metric, series));
         let label = |name: &str| {
             let label = self.view.labels(series).iter().find(|label| label.name == *name);
-            label.and_then(|label| number::parse(label.value.raw().as_bytes()))
+            label
+                .and_then(|label| number::parse(label.value.raw().as_bytes()))
+                .map_or(float::NAN, float::rank)
         };
         match (metric.family(), metric.part()) {
-            (_, Part::Total) => value >= 0.0,
-            (_, Part::Bucket) => label("le").is_some_and(|le| !le.is_nan() && group.bucket(le, value)),
+            (_, Part::Total) => value >= 0,
+            (_, Part::Bucket) => {
+                let le = label("le");
+                le != float::NAN && group.bucket(le, value)
+            }
             (_, Part::Sum) => {
                 group.sum = Some(value);
-                value >= 0.0
+                value >= 0
             }
             (_, Part::GaugeSum) => {
                 group.sum = Some(value);
-                !value.is_nan()
+                value != float::NAN
             }
             (_, Part::Count | Part::GaugeCount) => {
                 group.count = Some(value);
                 is_count(value)
             }
             (Family::Summary, Part::Whole) => {
-                let is_quantile = label("quantile").is_some_and(|q| (0.0..=1.0).contains(&q));
-                is_quantile && (value >= 0.0 || value.is_nan())
+                let is_quantile = (0..=ONE).contains(&label("quantile"));
+                is_quantile && (value >= 0 || value == float::NAN)
             }
             (Family::StateSet, _) => {
                 let name = self.view.family_name(metric);
                 let has_state = self.view.labels(series).iter().any(|label| label.name == *name);
-                has_state && (value == 0.0 || value == 1.0)
+                has_state && (value == 0 || value == ONE)
             }
-            (Family::Info, _) => value == 1.0,
+            (Family::Info, _) => value == ONE,
             _ => true,
         }
     }
 }
 
-/// Whether a number counts something: it is whole, and not negative.
-fn is_count(value: f64) -> bool {
-    // No remainder, which costs a chip three kilobytes. What lies beyond is whole.
-    value >= 0.0 && (number::whole(value).is_some() || value > number::WHOLE && value.is_finite())
+/// Whether a number of this rank counts something: it is whole, and not negative.
+fn is_count(rank: i64) -> bool {
+    // What lies beyond is whole.
+    let is_large = rank > WHOLE && rank < float::INFINITE;
+    rank >= 0 && (is_large || float::whole(f64::from_bits(rank.cast_unsigned())).is_some())
 }
+
+const ONE: i64 = float::rank(1.0);
+const WHOLE: i64 = float::rank(float::WHOLE);

@@ -2,6 +2,7 @@
 
 use crate::{
     exposition::{self, Format, Label, LabelSet, Tail, number, value, writer},
+    float,
     mapping::{Put, export},
     pcp::Type,
     store::{Metric, Series, View},
@@ -35,14 +36,17 @@ pub(super) fn has_value(view: View<'_>, metric: &Metric, series: &Series) -> boo
 pub(super) fn number_of(view: View<'_>, metric: &Metric, series: &Series) -> f64 {
     let bits = view.own_value(series);
     let value = match metric.desc().kind {
-        Type::I32 | Type::I64 => wide(bits.cast_signed()),
-        Type::U32 | Type::U64 => wide_unsigned(bits),
+        Type::I32 | Type::I64 => float::signed(bits.cast_signed()),
+        Type::U32 | Type::U64 => float::unsigned(bits),
         Type::FLOAT | Type::DOUBLE => f64::from_bits(bits),
         // What the bridge says of itself in words is an info.
         _ if !view.is_sent(series) => return 1.0,
         _ => return number::parse(view.string(series)).unwrap_or(f64::NAN),
     };
-    value / View::factor(metric).unwrap_or(1.0)
+    match View::factor(metric) {
+        Some(factor) => float::over(value, factor),
+        None => value,
+    }
 }
 
 impl Sample<'_> {
@@ -86,15 +90,11 @@ impl Sample<'_> {
 
     fn write_value(&self, put: Put<'_>) {
         let bits = self.view.own_value(self.series);
-        let factor = View::factor(self.metric);
-        match (self.metric.desc().kind, factor) {
+        let kind = self.metric.desc().kind;
+        match (kind, View::factor(self.metric)) {
             (Type::I32 | Type::I64, None) => value::signed(bits.cast_signed(), put),
             (Type::U32 | Type::U64, None) => value::unsigned(bits, put),
-            (Type::I32 | Type::I64, Some(factor)) => value::double(wide(bits.cast_signed()) / factor, put),
-            (Type::U32 | Type::U64, Some(factor)) => value::double(wide_unsigned(bits) / factor, put),
-            (Type::FLOAT | Type::DOUBLE, _) => {
-                value::double(f64::from_bits(bits) / factor.unwrap_or(1.0), put)
-            }
+            (_, _) if kind.is_number() => value::double(number_of(self.view, self.metric, self.series), put),
             _ => put(self.view.string(self.series)),
         }
     }
@@ -156,68 +156,58 @@ fn marks(sent: LabelSet<'_>) -> usize {
 
 /// Whether a bound is infinite, but not spelled as OpenMetrics does.
 fn is_spelled_otherwise(bound: &str) -> bool {
-    bound != "+Inf" && number::parse(bound.as_bytes()) == Some(f64::INFINITY)
+    bound != "+Inf" && number::parse(bound.as_bytes()).is_some_and(|le| float::rank(le) == float::INFINITE)
 }
 
 /// The point in time that a number with `places` more digits behind the point says.
 fn point(token: &str, places: usize) -> Option<Timestamp> {
-    let (is_negative, digits) = match token.as_bytes().split_first() {
-        Some((b'-', rest)) => (true, rest),
-        Some((b'+', rest)) => (false, rest),
-        _ => (false, token.as_bytes()),
+    let (is_negative, size) = match token.as_bytes() {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        all => (false, all),
     };
-    let at = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
-    let (whole, fraction) = digits.split_at_checked(at)?;
-    let fraction = fraction.get(1..).unwrap_or_default();
-    if !digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
-        return rounded(number::parse(token.as_bytes())?, places);
-    }
-    let split = whole.len().saturating_sub(places);
-    let (secs, rest) = whole.split_at_checked(split)?;
-    // Fewer digits than places: zeros stand in front.
-    let zeros = places.saturating_sub(whole.len());
-    let mut nanos = 0u32;
-    for place in 0..9_usize {
-        let digit = place
-            .checked_sub(zeros)
-            .and_then(|at| rest.get(at).or_else(|| fraction.get(at.saturating_sub(rest.len()))));
-        let digit = digit.map_or(0, |byte| byte.saturating_sub(b'0'));
-        nanos = nanos.wrapping_mul(10).wrapping_add(digit.into());
-    }
-    let secs = if secs.is_empty() { 0 } else { number::signed(secs)? };
-    Some(if !is_negative {
-        Timestamp { secs, nanos }
-    } else if nanos == 0 {
-        Timestamp { secs: secs.checked_neg()?, nanos }
-    } else {
-        Timestamp { secs: secs.checked_neg()?.checked_sub(1)?, nanos: 1_000_000_000u32.checked_sub(nanos)? }
-    })
-}
-
-/// The same of a number that was sent with an exponent.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the range is checked, and the fraction is below one"
-)]
-fn rounded(number: f64, places: usize) -> Option<Timestamp> {
-    let number = if places == MILLIS { number / 1000.0 } else { number };
-    if number.abs() > 9e15 {
+    let (size, exponent) = at_byte(size, |byte| byte | 0x20 == b'e');
+    let exponent = if exponent.is_empty() { 0 } else { number::signed(exponent)? };
+    let (whole, fraction) = at_byte(size, |byte| byte == b'.');
+    let mut digits = whole.iter().chain(fraction).map(|byte| byte.wrapping_sub(b'0'));
+    if !digits.clone().all(|digit| digit < 10) {
         return None;
     }
-    let whole = number as i64;
-    let secs = if wide(whole) > number { whole.checked_sub(1)? } else { whole };
-    Some(Timestamp { secs, nanos: ((number - wide(secs)) * 1e9) as u32 })
+    // Where seconds end, counted from the first digit.
+    let places = i64::try_from(whole.len()).ok()?.saturating_sub(i64::try_from(places).ok()?);
+    let mut left = places.saturating_add(exponent);
+    let (mut secs, mut nanos) = (0_i64, 0_u32);
+    while left > 0 {
+        let digit = digits.next();
+        if digit.is_none() && secs == 0 {
+            break;
+        }
+        secs = secs.checked_mul(10)?.checked_add(digit.unwrap_or(0).into())?;
+        left = left.saturating_sub(1);
+    }
+    for _ in 0..9 {
+        nanos = nanos.wrapping_mul(10);
+        if left < 0 {
+            left = left.saturating_add(1);
+        } else {
+            nanos = nanos.wrapping_add(digits.next().unwrap_or(0).into());
+        }
+    }
+    if is_negative {
+        secs = secs.checked_neg()?;
+        if nanos > 0 {
+            secs = secs.checked_sub(1)?;
+            nanos = 1_000_000_000_u32.saturating_sub(nanos);
+        }
+    }
+    Some(Timestamp { secs, nanos })
 }
 
-/// As a float has it.
-const fn wide(value: i64) -> f64 {
-    value as f64
-}
-
-/// As a float has it.
-const fn wide_unsigned(value: u64) -> f64 {
-    value as f64
+/// What is in front of a byte, and what is behind it.
+fn at_byte(text: &[u8], is: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let at = text.iter().position(|byte| is(*byte)).unwrap_or(text.len());
+    let (front, rest) = text.split_at_checked(at).unwrap_or_default();
+    (front, rest.get(1..).unwrap_or_default())
 }
 
 const SOURCE: &str = "source";
@@ -245,9 +235,17 @@ mod tests {
             (".5", 0, 0, 500_000_000),
             ("1.5e3", 0, 1500, 0),
             ("1500e3", 3, 1500, 0),
+            ("1.520879607789e9", 0, 1_520_879_607, 789_000_000),
+            ("1.520879607789E+12", 3, 1_520_879_607, 789_000_000),
+            ("-15e-1", 0, -2, 500_000_000),
+            ("15e-10", 0, 0, 1),
+            ("1e-30", 0, 0, 0),
+            ("0e999999999999999999", 0, 0, 0),
         ] {
             assert_eq!(point(token, places), Some(Timestamp { secs, nanos }), "{token}");
         }
-        assert_eq!(point("1e300", 0), None);
+        for token in ["1e300", "1e19", "-92233720368547758080", "Inf"] {
+            assert_eq!(point(token, 0), None, "{token}");
+        }
     }
 }
