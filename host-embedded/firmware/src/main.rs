@@ -201,4 +201,4 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The status where the settings are none.
 const USAGE: i32 = 2;
 /// Everything that the agent needs.
-type Memory = memory::Memory<'static, 3, 2, 7, 4, 64, 176, 1024, 6144>;
+type Memory = memory::Standard<'static>;
