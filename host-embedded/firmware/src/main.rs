@@ -7,8 +7,10 @@ mod device;
 mod told;
 
 use cortex_m_rt::{entry, exception};
-use pmbridge_core::time::{Instant, Timestamp};
-use pmbridge_embedded::{Agent, Next, Settings, memory};
+use pmbridge_embedded::{
+    Agent, Next, Settings, memory,
+    time::{Instant, Timestamp},
+};
 use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep, stack_peak, stack_size};
 
 /// A line of the log, where there is one.
