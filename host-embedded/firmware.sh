@@ -74,15 +74,15 @@ name_linker() {
 
 # One row for each part, on top of those before it.
 table() {
-    local so_far=$board flash=0 ram=0 f r part
-    echo '| with | flash | RAM | adds flash | adds RAM |'
-    echo '|---|---|---|---|---|'
+    local so_far=$board flash=0 f r part
+    echo '| with | flash | RAM | adds |'
+    echo '|---|---|---|---|'
     for part in board collector exporter scraper dhcp qemu defmt; do
         [ $part = board ] || so_far=$so_far,$part
         build "$so_far" "$out/part.elf" || return 1
         read -r _ f _ r < <("$tools" weigh "$out/part.elf")
-        echo "| $part | $f | $r | $((f - flash)) | $((r - ram)) |"
-        flash=$f ram=$r
+        echo "| $part | $f | $r | $((f - flash)) |"
+        flash=$f
     done
 }
 

@@ -1,5 +1,11 @@
 //! The board's memory, and how the image is linked: here rather than in flags that the environment may replace.
 
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a build that goes wrong has nobody but who started it to tell"
+)]
+
 use std::{env, fs, path::Path};
 
 fn main() {

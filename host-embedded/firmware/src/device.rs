@@ -39,13 +39,13 @@ metrics! {
 pub(crate) fn sense() {
     let n = READINGS.load(Ordering::Relaxed);
     READINGS.store(n.wrapping_add(1), Ordering::Relaxed);
-    let reading = |by: u32| {
-        let place = usize::try_from(n.wrapping_mul(by)).unwrap_or(0);
-        OF_A_DAY.get(place % OF_A_DAY.len()).copied().unwrap_or_default()
+    let reading = |n: u32| {
+        let place = usize::try_from(n & LAST).unwrap_or(0);
+        OF_A_DAY.get(place).copied().unwrap_or_default()
     };
     TEMPERATURE.set(0, 41.5);
-    TEMPERATURE.set(1, reading(3));
-    TEMPERATURE.set(2, reading(1));
+    TEMPERATURE.set(1, reading(n.wrapping_mul(3)));
+    TEMPERATURE.set(2, reading(n));
     // Some take longer than others.
     LATENCY.observe(u64::from(n.wrapping_mul(2_654_435_769) >> 22));
 }
@@ -54,3 +54,5 @@ pub(crate) fn sense() {
 static READINGS: AtomicU32 = AtomicU32::new(0);
 /// What it says, again and again.
 const OF_A_DAY: [f64; 8] = [19.5, 18.25, 17.0, 18.75, 21.5, 24.25, 23.0, 21.0];
+/// The last of them.
+const LAST: u32 = 7;

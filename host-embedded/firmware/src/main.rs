@@ -7,8 +7,10 @@ mod device;
 mod told;
 
 use cortex_m_rt::{entry, exception};
-use pmbridge_core::time::{Instant, Timestamp};
-use pmbridge_embedded::{Agent, Next, Settings, memory};
+use pmbridge_embedded::{
+    Agent, Next, Settings, memory,
+    time::{Instant, Timestamp},
+};
 use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep, stack_peak, stack_size};
 
 /// A line of the log, where there is one.
@@ -201,4 +203,4 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The status where the settings are none.
 const USAGE: i32 = 2;
 /// Everything that the agent needs.
-type Memory = memory::Memory<'static, 3, 2, 7, 4, 64, 176, 1024, 6144>;
+type Memory = memory::Standard<'static>;

@@ -149,7 +149,7 @@ fn split(text: &'static str, at: u8) -> Option<(&'static str, &'static str)> {
 const NOBODY: Neighbour =
     Neighbour { name: "", address: Ipv4Addr::UNSPECIFIED, port: 0, path: "", include: &[], exclude: &[] };
 /// Bytes of all arguments.
-const ARGUMENTS: usize = 512;
+const ARGUMENTS: usize = 384;
 /// Globs of all neighbours.
 const GLOBS: usize = 8;
 /// Neighbours at most.

@@ -127,11 +127,15 @@ impl Board {
         let fits = length <= frame.len();
         let mut to = frame.iter_mut().take(length);
         for byte in [first, second] {
-            to.next().map(|to| *to = byte);
+            if let Some(to) = to.next() {
+                *to = byte;
+            }
         }
         for _ in 1..whole.div_ceil(4) {
             for byte in fifo.get().to_le_bytes() {
-                to.next().map(|to| *to = byte);
+                if let Some(to) = to.next() {
+                    *to = byte;
+                }
             }
         }
         if fits { length } else { 0 }

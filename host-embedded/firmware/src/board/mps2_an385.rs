@@ -124,7 +124,9 @@ impl Board {
         let mut to = frame.iter_mut().take(length);
         for _ in 0..whole.div_ceil(4) {
             for byte in self.ethernet.received.get().to_le_bytes() {
-                to.next().map(|to| *to = byte);
+                if let Some(to) = to.next() {
+                    *to = byte;
+                }
             }
         }
         if fits { length } else { 0 }

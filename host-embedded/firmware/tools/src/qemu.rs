@@ -133,18 +133,17 @@ impl Drop for Qemu {
 fn end_on_signals(monitor: String) -> Result<(), Error> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::spawn(move || {
-        for _ in signals.forever() {
-            // The monitor hears what is said after its prompt, by one who stays on the line. Its last word is no prompt.
-            let quit = || {
-                let mut monitor = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&monitor)?)?;
-                until_prompt(&mut monitor)?;
-                monitor.write_all(b"quit\n")?;
-                until_prompt(&mut monitor)
-            };
-            drop(quit());
-            sleep(LAST_WORDS);
-            std::process::exit(1);
-        }
+        let _ = signals.forever().next();
+        // The monitor hears what is said after its prompt, by one who stays on the line. Its last word is no prompt.
+        let quit = || {
+            let mut monitor = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&monitor)?)?;
+            until_prompt(&mut monitor)?;
+            monitor.write_all(b"quit\n")?;
+            until_prompt(&mut monitor)
+        };
+        drop(quit());
+        sleep(LAST_WORDS);
+        std::process::exit(1);
     });
     Ok(())
 }
