@@ -24,6 +24,7 @@ mod process;
 mod sandbox;
 mod server;
 mod site;
+pub mod wire;
 
 pub use dir::Dir;
 pub use firmware::{Board, Firmware, QEMU};
