@@ -25,6 +25,7 @@ mod process;
 mod sandbox;
 mod server;
 mod site;
+pub mod wire;
 
 pub use chip::{Chip, Line, Program};
 pub use dir::Dir;

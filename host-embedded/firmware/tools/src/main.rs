@@ -40,19 +40,20 @@ fn run() -> Result<ExitCode, Error> {
 }
 
 fn settings(parser: &mut lexopt::Parser) -> Result<qemu::Settings, Error> {
-    let (mut board, mut nic, mut capture, mut rest) = (String::new(), None, None, Vec::new());
+    let (mut board, mut nic, mut icount, mut capture, mut rest) = (String::new(), None, None, None, Vec::new());
     while let Some(arg) = parser.next()? {
         match arg {
             Long("board") => board = parser.value()?.string()?,
             Long("capture") => capture = Some(PathBuf::from(parser.value()?)),
             Long("nic") => nic = Some(parser.value()?.string()?),
+            Long("icount") => icount = Some(parser.value()?.string()?),
             Value(value) => rest.push(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let mut rest = rest.into_iter();
     let image = PathBuf::from(rest.next().ok_or("which image?")?);
-    Ok(qemu::Settings { image, board, nic, capture, arguments: rest.collect() })
+    Ok(qemu::Settings { image, board, nic, icount, capture, arguments: rest.collect() })
 }
 
 fn read(image: &Path) -> Result<Vec<u8>, Error> {

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) board: String,
     /// Another network than the user's, as QEMU's `-nic` has it: no port of the host leads there.
     pub(crate) nic: Option<String>,
+    /// A clock that goes by instructions and not by the host's, as QEMU's `-icount` has it.
+    pub(crate) icount: Option<String>,
     /// A file for what goes over its wire, as tcpdump and Wireshark read it.
     pub(crate) capture: Option<PathBuf>,
     /// What the firmware is told.
@@ -89,6 +91,9 @@ impl Qemu {
             .args(["-chardev", &format!("socket,id=monitor,path={monitor},abstract=on,server=on,wait=off")]);
         command.args(["-mon", "chardev=monitor,mode=readline"]);
         command.args(["-semihosting-config", &format!("enable=on,target=native,arg=pmbridge{told}")]);
+        if let Some(icount) = &settings.icount {
+            command.args(["-icount", icount]);
+        }
         command.arg("-kernel").arg(&settings.image);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         Ok(Self { child: child.map_err(|e| format!("setpriv, qemu-system-arm: {e}"))?, monitor })
