@@ -35,6 +35,7 @@ impl Instant {
     }
 
     /// The point `duration` later, at most the end of the clock.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.0))
     }

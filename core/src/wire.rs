@@ -185,6 +185,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a record from byte `skip` on; the bytes before it are generated and dropped.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub const fn resume(window: &'a mut [u8], skip: usize) -> Self {
         Self { size: window.len(), room: window, skip, total: 0, overflowed: false }
     }

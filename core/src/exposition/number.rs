@@ -9,6 +9,8 @@
 
 mod exact;
 
+use exact::Integer;
+
 use core::cmp::Ordering;
 
 use crate::float::{
@@ -81,7 +83,7 @@ struct Decimal<'a> {
     mantissa: u64,
     exponent: isize,
     is_cut: bool,
-    /// The digits and the point, as sent.
+    /// The digits and the point, as sent; none where the mantissa is all there is.
     text: &'a [u8],
     /// The power of ten that the digits without the point are to be multiplied with.
     scale: isize,
@@ -153,16 +155,65 @@ impl<'a> Decimal<'a> {
 
     /// The double next to this, by bounds.
     fn bits(self, exponent: i32) -> u64 {
-        let Some(bounds) = Bounds::of(self.mantissa, exponent, self.is_cut) else { return INFINITE };
+        let Some(bounds) = Bounds::of((self.mantissa, 0), exponent, self.is_cut) else { return INFINITE };
         bounds.round().unwrap_or_else(|lower| {
             let is_even = lower & 1 == 0;
-            let is_above = match exact::compare_with_midst(self.text, self.scale, lower) {
+            let compared = if self.text.is_empty() {
+                exact::compare(Integer::new(self.mantissa), self.scale, exact::midst(lower))
+            } else {
+                exact::compare_with_midst(self.text, self.scale, lower)
+            };
+            let is_above = match compared {
                 Ordering::Less => false,
                 Ordering::Equal => !is_even,
                 Ordering::Greater => true,
             };
             lower.wrapping_add(u64::from(is_above))
         })
+    }
+}
+
+/// The shortest decimal number that reads back as the double of these bits, and of those the closest to it: its digits,
+/// and the power of ten to multiply them with. The double is finite and positive.
+///
+/// One digit more is tried until it does, which takes little code, not little time.
+pub(super) fn shortest(bits: u64) -> (u64, i32) {
+    let (mantissa, power) = soft::fields(bits);
+    // As many digits as any double needs, or one more, in front of the point.
+    let shift = mantissa.leading_zeros();
+    let leading = power.wrapping_add(63).wrapping_sub_unsigned(shift);
+    let scale = 16_i32.wrapping_sub(leading.wrapping_mul(315_653) >> 20);
+    let Some(bounds) = Bounds::of((mantissa, power), scale, false) else { return (0, 0) };
+    let places = bounds.power.unsigned_abs();
+    let (mut unit, mut exponent) = (10_000_000_000_000_000_u64, 16_i32);
+    if bounds.low.wrapping_shr(places) >= unit.wrapping_mul(10) {
+        (unit, exponent) = (unit.wrapping_mul(10), 17);
+    }
+    loop {
+        let scaled = unit.wrapping_shl(places);
+        let front = bounds.low.checked_div(scaled).unwrap_or(0);
+        let (rest, half) = (bounds.low.wrapping_sub(front.wrapping_mul(scaled)), scaled >> 1);
+        let scale = exponent.wrapping_sub(scale);
+        let is_up = if rest > half || rest.wrapping_add(bounds.error) <= half {
+            rest > half
+        } else {
+            let midst = Integer::new(front.wrapping_mul(10).wrapping_add(5));
+            let scale = isize::try_from(scale).unwrap_or_default().wrapping_sub(1);
+            match exact::compare(midst, scale, (mantissa, power)) {
+                Ordering::Less => true,
+                Ordering::Equal => front & 1 == 1,
+                Ordering::Greater => false,
+            }
+        };
+        for is_up in [is_up, !is_up] {
+            let digits = front.wrapping_add(u64::from(is_up));
+            let exponent = isize::try_from(scale).unwrap_or_default();
+            let read = Decimal { mantissa: digits, exponent, is_cut: false, text: &[], scale: exponent };
+            if digits != 0 && (unit == 1 || read.bounded().to_bits() == bits) {
+                return (digits, scale);
+            }
+        }
+        (unit, exponent) = (unit / 10, exponent.wrapping_sub(1));
     }
 }
 
@@ -175,7 +226,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(mantissa: u64, exponent: i32, is_cut: bool) -> Option<Self> {
+    fn of((mantissa, power): (u64, i32), exponent: i32, is_cut: bool) -> Option<Self> {
         let (coarse, fine) = (exponent.div_euclid(STEP), exponent.rem_euclid(STEP));
         let small = small(fine)?;
         let large = *LARGE.get(usize::try_from(coarse.wrapping_sub(LOWEST)).ok()?)?;
@@ -183,7 +234,7 @@ impl Bounds {
         let start = Self {
             low: mantissa.wrapping_shl(shift),
             error: u64::from(is_cut).wrapping_shl(shift),
-            power: 0_i32.wrapping_sub_unsigned(shift),
+            power: power.wrapping_sub_unsigned(shift),
         };
         let shift = small.leading_zeros();
         let this = start.times(small.wrapping_shl(shift), 0_i32.wrapping_sub_unsigned(shift), 0);
@@ -321,8 +372,8 @@ static SMALL: [u64; 20] = {
     powers
 };
 
-/// The leading 64 bits of powers of ten from 1e-360 to 1e300, rounded down.
-static LARGE: [u64; 34] = [
+/// The leading 64 bits of powers of ten from 1e-360 to 1e340, rounded down.
+static LARGE: [u64; 36] = [
     0x89bf_7228_4032_7f82,
     0xbaae_e17f_a23e_bf76,
     0xfd00_b897_4782_38d0,
@@ -357,6 +408,8 @@ static LARGE: [u64; 34] = [
     0xd01f_ef10_a657_842c,
     0x8d07_e334_5563_7eb2,
     0xbf21_e440_03ac_dd2c,
+    0x8184_2f29_f2cc_e375,
+    0xaf87_023b_9bf0_ee6a,
 ];
 
 #[cfg(test)]

@@ -6,10 +6,41 @@ use crate::float::{self, soft::INFINITE};
 /// Writes a double in the shortest text that reads back bit for bit. All NaNs are one.
 pub fn double(value: f64, put: Put<'_>) {
     // Not asked of the value, which takes a chip two comparisons.
-    if value.to_bits() << 1 < INFINITE << 1 {
+    if value.to_bits() << 1 >= INFINITE << 1 {
+        word(value, put);
+    } else if float::HAS_UNIT {
         shortest(zmij::Buffer::new().format_finite(value), put);
     } else {
-        word(value, put);
+        short(value, put);
+    }
+}
+
+/// The same in a quarter of the code.
+fn short(value: f64, put: Put<'_>) {
+    let is_negative = value.is_sign_negative();
+    let size = value.to_bits() << 1 >> 1;
+    let (mut digits, mut exponent) = if size == 0 { (0, 0) } else { number::shortest(size) };
+    while digits != 0 && digits.is_multiple_of(10) {
+        (digits, exponent) = (digits / 10, exponent.saturating_add(1));
+    }
+    let (mut count, mut front) = (0_i32, digits / 10);
+    while front != 0 {
+        (count, front) = (count.saturating_add(1), front / 10);
+    }
+    // What the first digit is to be multiplied with.
+    let power = exponent.saturating_add(count);
+    let write = |size: u64, places: i32, put: Put<'_>| {
+        decimal(is_negative, size.into(), u8::try_from(places).unwrap_or(0), put);
+    };
+    if !(-5..16).contains(&power) {
+        write(digits, count, put);
+        put(if power < 0 { b"e-" } else { b"e+" });
+        unsigned(power.unsigned_abs().into(), put);
+    } else {
+        while exponent > 0 {
+            (digits, exponent) = (digits.wrapping_mul(10), exponent.saturating_sub(1));
+        }
+        write(digits, exponent.saturating_neg(), put);
     }
 }
 
@@ -183,6 +214,48 @@ mod tests {
             assert!(read.to_bits() == short.to_bits() || read.is_nan() && short.is_nan(), "{short:e}");
             let twice = float::single(number::parse(out.as_bytes()).unwrap());
             assert!(twice.to_bits() == short.to_bits() || twice.is_nan() && short.is_nan(), "{short:e}");
+        }
+    }
+
+    #[test]
+    fn both_ways_to_the_shortest_text_are_the_same() {
+        let mut dice = 88_172_645_463_325_252_u64;
+        let is_same = |value: f64| {
+            assert_eq!(text(|put| short(value, put)), text(|put| double(value, put)), "{value:e}");
+        };
+        for round in 0..50_000_u64 {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            let bits = match round % 6 {
+                0 => dice,
+                // Powers of two, whose neighbours are not equally far away.
+                1 => (round / 6 % 2047) << 52,
+                // Integers and halves, quarters, .. of them: some lie in the midst of what is as short.
+                2 => (float::unsigned(dice >> (dice & 63)) / float::unsigned(1 << (round & 15))).to_bits(),
+                // Short ones.
+                3 => number::parse(format!("{}e{}", dice >> 50, round % 640).replace("e", "e-").as_bytes())
+                    .map_or(0, f64::to_bits),
+                // The smallest.
+                4 => dice >> 12 >> (dice & 63).min(51),
+                _ => dice >> 60 | dice >> 52 << 52,
+            };
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                is_same(value);
+            }
+        }
+        for value in [
+            0.0,
+            -0.0,
+            5e-324,
+            1e23,
+            9.5367431640625e-7,
+            f64::from_bits(0x42e0_0000_0000_0004),
+            f64::from_bits(0x42e0_0000_0000_000c),
+            f64::MAX,
+        ] {
+            is_same(value);
         }
     }
 

@@ -10,32 +10,37 @@ use crate::float::soft::fields;
 /// Both have to be close: the number lies between the two doubles, or just about.
 #[cold]
 pub(super) fn compare_with_midst(text: &[u8], scale: isize, bits: u64) -> Ordering {
-    let (mut number, left_out, has_more) = Integer::read(text);
-    let scale = scale.saturating_add(left_out);
-    let (mantissa, power) = midst(bits);
+    let (number, left_out, has_more) = Integer::read(text);
+    // A midst has less digits than are read: what was left out makes a difference only where all else is equal.
+    let more = if has_more { Ordering::Greater } else { Ordering::Equal };
+    compare(number, scale.saturating_add(left_out), midst(bits)).then(more)
+}
+
+/// Compares `number * 10^scale` with `mantissa * 2^power`.
+#[cold]
+pub(super) fn compare(mut number: Integer, scale: isize, (mantissa, power): (u64, i32)) -> Ordering {
     let mut midst = Integer::new(mantissa);
     // number * 10^scale : midst * 2^power. Five goes to one side, two to the other, whichever is positive.
     if scale >= 0 { &mut number } else { &mut midst }.times_power(5, scale.unsigned_abs());
     let power = isize::try_from(power).unwrap_or_default().saturating_sub(scale);
     if power >= 0 { &mut midst } else { &mut number }.times_power(2, power.unsigned_abs());
-    // A midst has less digits than are read: what was left out makes a difference only where all else is equal.
-    number.cmp(&midst).then(if has_more { Ordering::Greater } else { Ordering::Equal })
+    number.cmp(&midst)
 }
 
 /// The midst as a mantissa and a power of two.
-fn midst(bits: u64) -> (u64, i32) {
+pub(super) fn midst(bits: u64) -> (u64, i32) {
     let (mantissa, power) = fields(bits);
     (mantissa << 1 | 1, power.wrapping_sub(1))
 }
 
 /// An integer of up to 2,816 bits, the highest first. 768 digits have 2,552, and so has what they are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Integer([u32; 88]);
+pub(super) struct Integer([u32; 88]);
 
 impl Integer {
     const ZERO: Self = Self([0; 88]);
 
-    fn new(value: u64) -> Self {
+    pub(super) fn new(value: u64) -> Self {
         let mut this = Self::ZERO;
         let mut rest = value;
         for limb in this.0.iter_mut().rev() {
