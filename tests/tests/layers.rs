@@ -8,7 +8,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("pcp", &[]),
     ("pdu", &["wire", "time", "pcp"]),
-    ("exposition", &["time"]),
+    ("exposition", &["time", "http"]),
     ("http", &["wire"]),
     ("mapping", &["pcp", "exposition"]),
     ("store", &["time", "pcp", "exposition", "mapping"]),
