@@ -14,6 +14,7 @@
     reason = "a harness tells what went wrong by panicking, and it runs where std is"
 )]
 
+mod chip;
 mod dir;
 mod firmware;
 mod http;
@@ -25,6 +26,7 @@ mod sandbox;
 mod server;
 mod site;
 
+pub use chip::{Chip, Line, Program};
 pub use dir::Dir;
 pub use firmware::{Board, Firmware, QEMU};
 pub use http::{Response, ask, get, take_apart};

@@ -12,6 +12,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("http", &["wire"]),
     ("mapping", &["pcp", "exposition"]),
     ("store", &["time", "pcp", "exposition", "mapping"]),
+    ("serial", &["wire", "time"]),
     ("role", &["wire", "time", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
 ];
 

@@ -31,6 +31,7 @@ mod million;
 mod page;
 mod pages;
 mod schedule;
+mod serial;
 mod serve;
 mod sockets;
 mod tap;
