@@ -10,5 +10,6 @@ pub mod pcp;
 pub mod pdu;
 pub mod role;
 pub mod store;
+mod text;
 pub mod time;
 pub mod wire;
