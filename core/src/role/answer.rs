@@ -174,7 +174,9 @@ impl Answerer {
                 return false;
             }
             self.at = if of_host {
-                let asked = ask_host(cx, request);
+                // The ticket is drawn now, so that what is published tells of the scrapes that were waited for.
+                let asked = cx.store.ticket();
+                want(cx, request, asked, true);
                 At::Asking { since, asked, until: cx.now.saturating_add(HOST), ready: 0 }
             } else {
                 At::telling(since)
@@ -209,7 +211,7 @@ impl Answerer {
             (_, Ok(body)) => (storing::store(cx.store, body), Word::default()),
             (_, Err(status)) => (status, Word::default()),
         };
-        let (produced, done) = word.say(output, |w| Report { status }.emit(0, w));
+        let (produced, done) = word.say(output, &|w| Report { status }.emit(0, w));
         self.at = if done { At::Idle } else { At::Stored { status, word } };
         (produced, done)
     }
@@ -217,25 +219,10 @@ impl Answerer {
     /// Wants what the request needs.
     fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, request: Request<'_>) -> At {
         let since = cx.store.ticket();
-        let (mut of_host, mut last) = (false, None);
         if is_about_names(request.kind) {
             cx.store.want_old(since, cx.now);
         }
-        if let Ok(pmids) = fetched(request) {
-            for pmid in pmids.iter() {
-                let view = cx.store.view();
-                // A cluster is of one source.
-                if last == Some((pmid.domain(), pmid.cluster())) {
-                    continue;
-                }
-                let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
-                last = Some((pmid.domain(), pmid.cluster()));
-                of_host |= view.is_on_demand(source);
-                if view.is_scraped(source) {
-                    cx.store.want(source, since, cx.now);
-                }
-            }
-        }
+        let of_host = want(cx, request, since, false);
         At::Waiting { since, until: cx.now.saturating_add(self.budget), ready: 0, of_host }
     }
 
@@ -305,19 +292,27 @@ fn is_scraped<S: Storage>(
     (ready, true)
 }
 
-/// Wants the sources of which the host publishes values when somebody asks.
-///
-/// The ticket is drawn now, so that what is published tells of the scrapes that the request has waited for.
-fn ask_host<S: Storage>(cx: &mut Context<'_, S>, request: Request<'_>) -> Ticket {
-    let asked = cx.store.ticket();
-    if let Ok(pmids) = fetched(request) {
-        for pmid in pmids.iter() {
-            if let Some(source) = on_demand(cx.store.view(), pmid) {
-                cx.store.want(source, asked, cx.now);
-            }
+/// Wants the sources that a fetch is for: those that are scraped, or those of which the host publishes values when
+/// somebody asks. Whether there are any of the latter.
+fn want<S: Storage>(cx: &mut Context<'_, S>, request: Request<'_>, since: Ticket, on_demand: bool) -> bool {
+    let (mut of_host, mut last) = (false, None);
+    let pmids = fetched(request).unwrap_or(Pmids::new(&[]));
+    for pmid in pmids.iter() {
+        // A cluster is of one source.
+        let this = Some((pmid.domain(), pmid.cluster()));
+        if this == last {
+            continue;
+        }
+        let view = cx.store.view();
+        let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
+        last = this;
+        let of_this = view.is_on_demand(source);
+        of_host |= of_this;
+        if if on_demand { of_this } else { view.is_scraped(source) } {
+            cx.store.want(source, since, cx.now);
         }
     }
-    asked
+    of_host
 }
 
 /// Whether the host has published since; and for how many PMIDs that is known.
