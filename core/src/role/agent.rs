@@ -96,12 +96,12 @@ impl<const PROFILE: usize, M: AsRef<[u8]> + AsMut<[u8]>> Agent<PROFILE, M> {
         let ((produced, done), next) = match self.at {
             At::Greet => {
                 let greeting = Creds { version: VERSION, flags: Features::NONE };
-                (self.word.say(output, &|w| greeting.emit(self.settings.pid, w)), At::Greeted)
+                (self.word.say(output, |w| greeting.emit(self.settings.pid, w)), At::Greeted)
             }
             // Names that come later are told as a change: no source that is dead holds the others up.
             At::NotReady => {
                 let ready = Report { status: Status::PMDAREADY };
-                (self.word.say(output, &|w| ready.emit(0, w)), At::Ready)
+                (self.word.say(output, |w| ready.emit(0, w)), At::Ready)
             }
             _ => return self.receive(cx, input, output),
         };

@@ -211,7 +211,7 @@ impl Answerer {
             (_, Ok(body)) => (storing::store(cx.store, body), Word::default()),
             (_, Err(status)) => (status, Word::default()),
         };
-        let (produced, done) = word.say(output, &|w| Report { status }.emit(0, w));
+        let (produced, done) = word.say(output, |w| Report { status }.emit(0, w));
         self.at = if done { At::Idle } else { At::Stored { status, word } };
         (produced, done)
     }

@@ -282,7 +282,7 @@ impl Client {
                 At::Challenge => return Ok(produced),
                 At::Creds => {
                     let (creds, pid) = (Creds { version: VERSION, flags: Features::NONE }, self.settings.pid);
-                    let said = self.word.say(rest, &|w| {
+                    let said = self.word.say(rest, |w| {
                         creds.emit(pid, w);
                         Profile::ALL.emit(0, w);
                     });

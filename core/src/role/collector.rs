@@ -185,7 +185,7 @@ where
     fn step(&mut self, cx: &mut Context<'_, S>, input: &[u8], output: &mut [u8]) -> Result<Progress, Error> {
         if self.at == At::Challenge {
             let features = Features::LABELS.with(Features::HIGHRES).with(Features::DESCS);
-            let (produced, done) = self.word.say(output, &|w| Challenge::accept(features).emit(0, w));
+            let (produced, done) = self.word.say(output, |w| Challenge::accept(features).emit(0, w));
             if done {
                 self.at = At::Creds;
             }
@@ -212,7 +212,7 @@ where
             }
             Kind::PROFILE => match self.contexts.keep(request.body) {
                 Ok(()) => (0, true),
-                Err(status) => self.word.say(output, &|w| Report { status }.emit(0, w)),
+                Err(status) => self.word.say(output, |w| Report { status }.emit(0, w)),
             },
             _ => self.answerer.step(cx, request, self.contexts.profile(request), 0, output),
         };

@@ -328,7 +328,7 @@ impl Exporter {
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn say(&mut self, site: &mut dyn Site, room: &mut [u8], now: Instant) -> Progress {
         let reply = &self.reply;
-        let (produced, whole) = self.word.say(room, &|w| reply.emit(site.fields(), w));
+        let (produced, whole) = self.word.say(room, |w| reply.emit(site.fields(), w));
         if whole {
             match reply.body {
                 Body::Words(_) => self.next(now),
@@ -370,7 +370,7 @@ impl Exporter {
                 }
                 (n, false)
             }
-            At::LastChunk => self.word.say(room, &|w| w.bytes(b"0\r\n\r\n")),
+            At::LastChunk => self.word.say(room, |w| w.bytes(b"0\r\n\r\n")),
             _ => (0, false),
         };
         if ended {

@@ -98,8 +98,7 @@ struct Word(usize);
 
 impl Word {
     /// Puts out what `emit` generates, from where the last window ended: how many bytes, and whether they are the last.
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn say(&mut self, output: &mut [u8], emit: &dyn Fn(&mut Writer<'_>)) -> (usize, bool) {
+    fn say(&mut self, output: &mut [u8], emit: impl FnOnce(&mut Writer<'_>)) -> (usize, bool) {
         let mut w = Writer::resume(output, self.0);
         emit(&mut w);
         self.0 = if w.is_whole() { 0 } else { self.0.saturating_add(w.written()) };
