@@ -9,6 +9,7 @@ pub mod mapping;
 pub mod pcp;
 pub mod pdu;
 pub mod role;
+pub mod serial;
 pub mod store;
 mod text;
 pub mod time;

@@ -6,7 +6,7 @@
 //! therefore counts a record, writes it whole, and goes on with it in the next window; every size
 //! of window gives the same bytes.
 
-use core::{fmt, mem};
+use core::{cell::Cell, fmt, mem};
 
 /// The bytes ended before the record did. More bytes may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,15 @@ pub const fn size(word: u32) -> usize {
 #[expect(clippy::cast_possible_truncation, reason = "the bound is tested first")]
 pub const fn count(size: usize) -> u32 {
     if size as u64 > u32::MAX as u64 { u32::MAX } else { size as u32 }
+}
+
+/// Moves what lies behind the first `n` bytes to the front.
+pub fn drop_front(bytes: &mut [u8], n: usize) {
+    // Cells, not copy_within: that checks its range and brings a panic into the image.
+    let cells = Cell::from_mut(bytes).as_slice_of_cells();
+    for (to, from) in cells.iter().zip(cells.get(n..).unwrap_or_default()) {
+        to.set(from.get());
+    }
 }
 
 /// The front of some bytes, taken off word by word.

@@ -59,17 +59,21 @@ pub(crate) fn ask(settings: &Settings, sockets: &mut SocketSet<'_>) -> Result<Op
     Ok(is_wanted.then(|| sockets.add(smoltcp::socket::dhcpv4::Socket::new())))
 }
 
-/// Takes what DHCP says; whether there is an address that was not there before.
+/// Takes what DHCP says: the address from now on, or that there is none.
 #[cfg(feature = "dhcp")]
-pub(crate) fn change(iface: &mut Interface, sockets: &mut SocketSet<'_>, handle: SocketHandle) -> bool {
+pub(crate) fn change(
+    iface: &mut Interface,
+    sockets: &mut SocketSet<'_>,
+    handle: SocketHandle,
+) -> Option<Option<Ipv4Addr>> {
     use smoltcp::socket::dhcpv4::{Event, Socket};
     let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll() {
         Some(Event::Configured(lease)) => (Some(lease.address), lease.router),
         Some(Event::Deconfigured) => (None, None),
-        None => return false,
+        None => return None,
     };
     set(iface, address, gateway);
-    address.is_some()
+    Some(address.map(|address| address.address()))
 }
 
 #[cfg(not(feature = "dhcp"))]
@@ -78,6 +82,10 @@ pub(crate) fn ask(settings: &Settings, _: &mut SocketSet<'_>) -> Result<Option<S
 }
 
 #[cfg(not(feature = "dhcp"))]
-pub(crate) const fn change(_: &mut Interface, _: &mut SocketSet<'_>, _: SocketHandle) -> bool {
-    false
+pub(crate) const fn change(
+    _: &mut Interface,
+    _: &mut SocketSet<'_>,
+    _: SocketHandle,
+) -> Option<Option<Ipv4Addr>> {
+    None
 }

@@ -10,7 +10,7 @@ use pmbridge_core::{
 use smoltcp::{
     iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage},
     phy::Device,
-    socket::tcp::{Socket, SocketBuffer},
+    socket::tcp::{Socket, SocketBuffer, State},
     wire::EthernetAddress,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     clients::{self, Client, Known},
     conn::{self, Line, Worth},
     door::{Closed, Door, Gate, Knock},
+    log,
     memory::{Buffers, FRAMES, HEAD, Later, Memory, QUESTION, RX, Slices, TX},
     metrics::{self, Entry},
     neighbour::{Lane, Lanes, Puller},
@@ -181,7 +182,7 @@ impl<'m> Inner<'m> {
         }
         let puller = add(&mut self.sockets, puller_buffers);
         // A document comes one window after the other, and each has to be acknowledged before the next.
-        self.sockets.get_mut::<Socket<'_>>(puller).set_ack_delay(None);
+        tcp_mut(&mut self.sockets, puller).set_ack_delay(None);
         self.puller.handle = Some(puller);
     }
 
@@ -225,7 +226,9 @@ impl<'m> Inner<'m> {
     /// Moves to where DHCP says.
     fn settle_down(&mut self, now: Instant) {
         let Some(handle) = self.dhcp else { return };
-        if address::change(&mut self.iface, &mut self.sockets, handle) {
+        let Some(address) = address::change(&mut self.iface, &mut self.sockets, handle) else { return };
+        log::address(address);
+        if address.is_some() {
             self.stats.leases = self.stats.leases.wrapping_add(1);
             // Nobody could be reached before.
             self.lanes.iter_mut().for_each(|lane| lane.hurry(now));
@@ -252,6 +255,10 @@ impl<'m> Inner<'m> {
                 break;
             }
         }
+        // Who has come to wait for something in this turn need not wait for another.
+        if !worked {
+            worked = self.pull(now, wall) | self.publish(now);
+        }
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
         worked
@@ -264,7 +271,7 @@ impl<'m> Inner<'m> {
         };
         let Some(handle) = self.line(place).and_then(|line| line.handle) else { return false };
         let mut cx = Context { store: &mut self.store, now, wall };
-        let means = (self.sockets.get_mut::<Socket<'_>>(handle), &mut *self.window);
+        let means = (tcp_mut(&mut self.sockets, handle), &mut *self.window);
         match place {
             Place::Client(at) if cfg!(feature = "collector") => {
                 self.clients.get_mut(at).is_some_and(|client| client.poll(&mut cx, means, &mut self.stats))
@@ -302,7 +309,7 @@ impl<'m> Inner<'m> {
         let all = (0..self.places()).filter_map(|seat| self.place(seat)).filter(move |at| at.port() == port);
         all.filter_map(|place| {
             let line = self.line(place)?;
-            Some((place, line, self.sockets.get::<Socket<'m>>(line.handle?)))
+            Some((place, line, tcp(&self.sockets, line.handle?)))
         })
     }
 
@@ -318,7 +325,7 @@ impl<'m> Inner<'m> {
         }
         let mut cx = Context { store: &mut self.store, now, wall };
         let mut lanes = Lanes { all: self.lanes, neighbours: self.neighbours, rules: self.rules };
-        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+        let socket = tcp_mut(&mut self.sockets, handle);
         let stack = self.iface.context();
         self.puller.poll(&mut cx, &mut lanes, (socket, self.window, stack), &mut self.stats)
     }
@@ -417,6 +424,7 @@ impl<'m> Inner<'m> {
         // A flood of first segments takes one place at most from those who have said something.
         let Some((_, _, place)) = least.filter(|(worth, ..)| *worth != Worth::Idle || !half_open) else {
             self.stats.refused = self.stats.refused.wrapping_add(1);
+            log::refused(knock.from, port);
             return false;
         };
         self.stats.evicted = self.stats.evicted.wrapping_add(1);
@@ -425,7 +433,13 @@ impl<'m> Inner<'m> {
             Place::Reader(at) => self.pages.get_mut(at).map(Reader::leave),
         };
         let Some(handle) = line.and_then(|line| line.vacate()) else { return false };
-        self.sockets.get_mut::<Socket<'_>>(handle).abort();
+        let socket = tcp_mut(&mut self.sockets, handle);
+        let is_half = !matches!(socket.state(), State::Established | State::CloseWait);
+        socket.abort();
+        if is_half {
+            // It ends without a word, which would be a reset of what its peer takes for done.
+            let _ = socket.listen(port);
+        }
         true
     }
 
@@ -435,7 +449,7 @@ impl<'m> Inner<'m> {
         for seat in 0..self.places() {
             let line = self.place(seat).filter(|place| place.port() == port).and_then(|at| self.line(at));
             let Some(handle) = line.and_then(|line| line.handle) else { continue };
-            let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+            let socket = tcp_mut(&mut self.sockets, handle);
             any |= !socket.is_open() && socket.listen(port).is_ok();
         }
         any
@@ -502,6 +516,18 @@ fn build<'m>(
         stats: Stats::default(),
     });
     inner.as_mut()
+}
+
+/// A socket of TCP. That it may be none is smoltcp's panic, once in the image.
+#[inline(never)]
+fn tcp<'a, 'm>(sockets: &'a SocketSet<'m>, handle: SocketHandle) -> &'a Socket<'m> {
+    sockets.get(handle)
+}
+
+/// The same, to be changed.
+#[inline(never)]
+fn tcp_mut<'a, 'm>(sockets: &'a mut SocketSet<'m>, handle: SocketHandle) -> &'a mut Socket<'m> {
+    sockets.get_mut(handle)
 }
 
 /// A socket with these buffers.

@@ -9,6 +9,7 @@ use smoltcp::socket::tcp::Socket;
 
 use crate::{
     conn::{self, Fate, Line, Over, Worth},
+    log,
     memory::{Later, REQUEST, Role, Slices},
     stats::Stats,
 };
@@ -41,6 +42,7 @@ impl Client {
             }
             Fate::Late => return self.end(socket, &mut stats.timed_out),
             Fate::New => {
+                log::client(socket.remote_endpoint());
                 self.welcome();
                 stats.clients_served = stats.clients_served.wrapping_add(1);
             }

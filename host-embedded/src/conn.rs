@@ -159,16 +159,17 @@ impl Line {
 
     /// Looks at where TCP is. A free socket listens again, for smoltcp keeps nobody waiting.
     pub(crate) fn look(&mut self, socket: &mut Socket<'_>, port: u16, now: Instant) -> Fate {
-        if !socket.is_open() {
-            // What an earlier turn aborted has been told so by now.
-            let _ = socket.listen(port);
-        }
         let before = self.state;
         self.state = socket.state();
         if self.state != before {
             self.since = now;
         }
         let age = now.saturating_since(self.since);
+        // What an earlier turn aborted has been told so by now, and who has ended gets the last acknowledgement first.
+        let lingers = self.state == State::TimeWait && age < LINGER;
+        if !socket.is_open() && !lingers && socket.listen(port).is_ok() {
+            (self.state, self.since) = (State::Listen, now);
+        }
         match self.state {
             State::Listen | State::Closed | State::TimeWait => {
                 self.forget(now);
@@ -217,7 +218,8 @@ impl Line {
     /// When its time is up, if it does nothing until then.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Listen | State::Closed | State::TimeWait => None,
+            State::Listen | State::Closed => None,
+            State::TimeWait => Some(self.since.saturating_add(LINGER)),
             State::SynReceived | State::SynSent => Some(self.since.saturating_add(HALF_OPEN)),
             State::Established | State::CloseWait => {
                 let asking = self.asking.map(|since| since.saturating_add(REQUEST));
@@ -244,6 +246,8 @@ impl Line {
             State::Established | State::CloseWait if is_mute => (Worth::Mute, self.moved, IDLE),
             State::Established | State::CloseWait if is_idle => (Worth::Idle, self.moved, IDLE),
             State::Established | State::CloseWait => return None,
+            // All that was said has arrived, and nobody is heard any more.
+            State::FinWait2 => (Worth::Half, self.since, Duration::ZERO),
             _ => (Worth::Half, self.since, HALF),
         };
         (now.saturating_since(last) >= floor).then_some((worth, last))
@@ -280,6 +284,8 @@ const BOUNCE: usize = 64;
 const STEPS: usize = 2;
 /// How long the handshake may take: two repeated segments.
 const HALF_OPEN: Duration = Duration::from_secs(4);
+/// How long a connection that has ended stays for its last acknowledgement, which smoltcp delays.
+const LINGER: Duration = Duration::from_millis(20);
 /// How long the end may take.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
 /// How long a request may take to come.

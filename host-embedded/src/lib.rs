@@ -4,6 +4,8 @@
 //! port 44321 and Prometheus on port 9100, and scrapes the neighbours that a question is about. Each call does a bounded
 //! piece of work and says when the next one is due, so that a device's own main loop goes on whatever arrives.
 //!
+//! A chip without a network has `uart::Uart` instead, or beside it: the same metrics for the pmcd at the other end of a serial line.
+//!
 //! What it all needs of memory is one value, [`Memory`], for a `static`; its sizes are one table, [`memory`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,6 +15,7 @@ mod agent;
 mod clients;
 mod conn;
 mod door;
+mod log;
 pub mod memory;
 pub mod metrics;
 mod neighbour;
@@ -23,6 +26,8 @@ mod readme;
 pub mod rules;
 mod settings;
 mod stats;
+#[cfg(feature = "serial")]
+pub mod uart;
 
 pub use agent::{Agent, Next};
 pub use memory::Memory;

@@ -19,8 +19,8 @@ pub const RX: usize = 512;
 /// Bytes of the longest head of a request for a page, or of a neighbour's answer.
 pub const HEAD: usize = 1024;
 /// Bytes of a transmit buffer. Half of it is the longest segment: where only one is under way, it waits for a delayed
-/// acknowledgement.
-pub const TX: usize = 1024;
+/// acknowledgement. With these every host takes segments, and DHCP's packets fit the frames.
+pub const TX: usize = 2 * 536;
 /// Bytes of the transmit buffer of who scrapes: a request.
 pub const QUESTION: usize = 256;
 /// Bytes of the longest line of a neighbour's page that is cut between two segments.
@@ -72,9 +72,13 @@ pub struct Memory<
     pub(crate) store: Fixed<SOURCES, METRICS, SERIES, 0, INDEX, TEXT>,
 }
 
-/// The memory for 3 PCP clients, 2 readers of pages, and all in all 7 sources, 96 metrics and 256
-/// series with 8 KiB of text.
-pub type Standard<'m> = Memory<'m, 3, 2, 7, 7, 96, 256, 1024, 8192>;
+/// The memory for 3 PCP clients, 2 readers of pages, and all in all 5 sources (3 of them neighbours), 64 metrics and
+/// 256 series with 7.5 KiB of text.
+pub type Standard<'m> = Memory<'m, 3, 2, 7, 5, 64, 256, 1024, 7680>;
+
+/// It leaves 4 KiB of 48 for a driver, a serial line and what else a firmware has.
+#[cfg(target_os = "none")]
+const _: () = assert!(size_of::<Standard<'_>>() <= 44 * 1024, "the standard memory has outgrown its chip");
 
 /// The bytes of one socket.
 pub(crate) struct Buffers<const IN: usize, const OUT: usize> {

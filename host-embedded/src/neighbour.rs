@@ -20,8 +20,11 @@ use smoltcp::{
 };
 
 use crate::{
+    clients::Known,
     conn::{self, Over},
+    log,
     memory::{Later, Slices},
+    own::REGIONS,
     rules::Globs,
     settings::Neighbour,
     stats::Stats,
@@ -78,6 +81,8 @@ pub(crate) struct Puller<'m> {
     closing: Option<Instant>,
     /// Since when nothing is taken in, because an answer is half out.
     held: Option<Instant>,
+    /// It was said that something is full.
+    is_full: bool,
 }
 
 /// A scrape under way.
@@ -109,7 +114,7 @@ impl<'m> Puller<'m> {
     /// Before the first scrape. Local ports begin where `seed` has it.
     pub(crate) fn new(line: &'m mut [u8], seed: u64) -> Self {
         let port = FIRST_PORT | u16::try_from(seed >> 16 & 0x3fff).unwrap_or(0);
-        Self { handle: None, line: Some(line), scrape: None, port, closing: None, held: None }
+        Self { handle: None, line: Some(line), scrape: None, port, closing: None, held: None, is_full: false }
     }
 
     /// Nothing may change what an answer has promised: time stands still for the scrape.
@@ -213,7 +218,12 @@ impl<'m> Puller<'m> {
     ) {
         let Some(scrape) = self.scrape.take() else { return };
         let document = scrape.role.into_document();
-        if let Some(lane) = lanes.all.get_mut(scrape.place) {
+        if let (Some(lane), Some(neighbour)) =
+            (lanes.all.get_mut(scrape.place), lanes.neighbours.get(scrape.place))
+        {
+            if whole == (lane.failures > 0) {
+                log::scraped(neighbour.name, whole);
+            }
             lane.ended(document.stats(), whole, (cx.now, scrape.place));
         }
         self.line = Some(document.into_buffer());
@@ -223,6 +233,20 @@ impl<'m> Puller<'m> {
         // Who is ill holds what it has until it is well.
         let holds_until = if whole { cx.now } else { Instant::NEVER };
         cx.store.commit(scrape.source, whole, holds_until);
+        self.tell_full(cx.store);
+    }
+}
+
+impl Puller<'_> {
+    /// Says what is full, once.
+    fn tell_full(&mut self, store: &Known<'_>) {
+        if self.is_full {
+            return;
+        }
+        if let Some(region) = REGIONS.iter().find(|region| store.refused(**region) > 0) {
+            self.is_full = true;
+            log::full(*region);
+        }
     }
 }
 

@@ -216,7 +216,8 @@ fn series(_: &Facts<'_>, store: &Known<'_>) -> u64 {
 }
 
 /// Vanished instances have no room at all, by intention.
-const REGIONS: [Region; 5] = [Region::Sources, Region::Metrics, Region::Series, Region::Index, Region::Text];
+pub(crate) const REGIONS: [Region; 5] =
+    [Region::Sources, Region::Metrics, Region::Series, Region::Index, Region::Text];
 /// The label that tells instances apart, as `serve` has it.
 const INSTANCE: &str = "instname";
 /// The cluster that `serve` has them in.

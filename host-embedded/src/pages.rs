@@ -15,6 +15,7 @@ use smoltcp::socket::tcp::Socket;
 use crate::{
     clients::Known,
     conn::{self, Fate, Line, Over, Worth},
+    log,
     memory::{HEAD, Later, Slices},
     stats::Stats,
 };
@@ -65,6 +66,7 @@ impl Reader {
             Fate::Late => return self.end(socket, &mut stats.timed_out),
             Fate::New => {
                 self.leave();
+                log::reader(socket.remote_endpoint());
                 self.role.make(Exporter::new(LIMITS));
             }
             Fate::Goes => {}

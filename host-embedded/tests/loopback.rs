@@ -360,3 +360,25 @@ fn what_is_none_is_no_setting() {
         assert_eq!(made.err(), Some(want));
     }
 }
+
+#[test]
+fn who_has_had_its_page_is_in_nobodys_way_and_ends_well() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut before = None;
+    for _ in 0..10 {
+        // Whoever came before has not closed its side.
+        let reader = rig.peer.connect(HTTP, 4096);
+        assert!(rig.until(30, |rig| rig.peer.is_up(reader)));
+        assert_eq!(rig.request(reader, request).status, 200);
+        assert!(rig.until(30, |rig| rig.peer.get(reader).state() == State::CloseWait));
+        before = Some(reader);
+    }
+    assert_eq!(rig.agent.stats().refused, 0);
+    let last = before.unwrap();
+    rig.peer.get(last).close();
+    assert!(
+        rig.until(100, |rig| rig.peer.get(last).state() == State::Closed),
+        "it gets its last acknowledgement"
+    );
+}

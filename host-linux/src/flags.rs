@@ -18,6 +18,7 @@ use pmbridge_core::mapping::export::Naming;
 
 use crate::limits::Limits;
 use crate::listener::Link;
+use crate::serial::Line;
 
 use commands::{COMMANDS, Command, PMDA};
 
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) root: String,
     /// How pmcd reaches us.
     pub(crate) link: Link,
+    /// The serial line whose chip is relayed, in the place of sources.
+    pub(crate) serial: Option<Line>,
     /// How long a scrape may take.
     pub(crate) timeout: Duration,
     /// How often a source that does not answer is asked again at least.
@@ -87,6 +90,7 @@ impl Default for Options {
             nosort: false,
             root: "openmetrics".into(),
             link: Link::Pipe,
+            serial: None,
             timeout: Duration::from_secs(2),
             refresh: Duration::from_secs(10),
             max_age: Duration::ZERO,

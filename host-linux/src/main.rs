@@ -22,6 +22,7 @@ mod pmda;
 mod process;
 mod resolve;
 mod run;
+mod serial;
 mod serve;
 mod signals;
 mod sources;

@@ -11,6 +11,7 @@ use crate::ids::{self, Stock};
 use crate::listener::{Link, Listener};
 use crate::log::Log;
 use crate::run::Host;
+use crate::serial::{self, Line};
 use crate::sources::Directory;
 use crate::{fds, pcp_conf, user};
 
@@ -59,7 +60,10 @@ pub(crate) fn run(mut options: Options) -> ExitCode {
     }
 }
 
-fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listener>) -> io::Result<()> {
+fn serve(mut options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listener>) -> io::Result<()> {
+    if let Some(line) = options.serial.take() {
+        return relay(line, &options, log, pipe, listener);
+    }
     let config = options.pmda_config(&pcp_conf::pmdas_dir());
     let (sorted, domain) = (!options.nosort, options.domain);
     let tables = ids::directory(&pcp_conf::var_dir());
@@ -79,6 +83,25 @@ fn serve(options: Options, log: Log, pipe: Option<Pipe>, listener: Option<Listen
         host.attach(listener.accept()?)?;
     }
     host.run()
+}
+
+/// The same for a chip at the end of a serial line.
+fn relay(
+    line: Line,
+    options: &Options,
+    log: Log,
+    pipe: Option<Pipe>,
+    listener: Option<Listener>,
+) -> io::Result<()> {
+    let pipe = match (pipe, listener) {
+        (Some(pipe), _) => pipe,
+        (None, Some(listener)) => {
+            log.info(format_args!("waits for pmcd on {listener}"));
+            listener.accept()?
+        }
+        (None, None) => return Err(io::Error::other("no way to pmcd")),
+    };
+    serial::run(line, serial::settings(options.domain, !options.ready), log, pipe)
 }
 
 /// Points what is printed at a log file, made anew. A process that still ends writes behind what is there, as this one

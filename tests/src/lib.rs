@@ -14,7 +14,9 @@
     reason = "a harness tells what went wrong by panicking, and it runs where std is"
 )]
 
+mod chip;
 mod dir;
+mod firmware;
 mod http;
 mod https;
 mod peer;
@@ -23,8 +25,11 @@ mod process;
 mod sandbox;
 mod server;
 mod site;
+pub mod wire;
 
+pub use chip::{Chip, Line, Program};
 pub use dir::Dir;
+pub use firmware::{Board, Firmware, QEMU};
 pub use http::{Response, ask, get, take_apart};
 pub use https::{Authority, Https};
 pub use peer::{NodeExporter, Pmcd, Pmda, Serve, Setup, TRUST, pmbridge, script};

@@ -9,11 +9,15 @@ use crate::{
     Dir, NODE_EXPORTER, PMCD, PYTHON, Process, STOCK, Usage, eventually, free_port, process, run, tool,
 };
 
-/// The binary under test, a release build in the target directory that these tests were built in.
-pub fn pmbridge() -> PathBuf {
+/// The target directory that these tests were built in.
+pub(crate) fn target() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
-    let binary = target.join("release/pmbridge");
+    test.ancestors().nth(3).expect("target/PROFILE/deps/TEST").to_owned()
+}
+
+/// The binary under test, a release build in that directory.
+pub fn pmbridge() -> PathBuf {
+    let binary = target().join("release/pmbridge");
     assert!(binary.exists(), "{} is missing: cargo build --release", binary.display());
     binary
 }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 const CORE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("time", &[]),
+    ("float", &[]),
     ("pcp", &[]),
     ("pdu", &["wire", "time", "pcp"]),
-    ("exposition", &["time"]),
+    ("exposition", &["time", "float", "http"]),
     ("http", &["wire"]),
-    ("mapping", &["pcp", "exposition"]),
-    ("store", &["time", "pcp", "exposition", "mapping"]),
-    ("role", &["wire", "time", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
+    ("mapping", &["float", "pcp", "exposition"]),
+    ("store", &["time", "float", "pcp", "exposition", "mapping"]),
+    ("serial", &["wire", "time"]),
+    ("role", &["wire", "time", "float", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
 ];
 
 fn root() -> PathBuf {

@@ -27,6 +27,7 @@ mod intake;
 mod labels;
 mod names;
 pub mod page;
+pub mod relay;
 pub mod scraper;
 mod storing;
 

@@ -242,8 +242,7 @@ impl<'a> Scope<'a, '_> {
         }
         a.text_type() == b.text_type()
             && if a.is(Metric::CLASH) {
-                let name =
-                    |metric: &Metric| (self.view.family_name(metric).as_bytes(), metric.text_part().suffix());
+                let name = |metric: &Metric| (self.view.family_bytes(metric), metric.text_part().suffix());
                 is_same_name(name(a), name(b))
             } else {
                 a.text_part() == b.text_part()

@@ -194,14 +194,10 @@ impl Ledger<'_> {
         };
         let (Some((a, ours)), Some((b, theirs))) = (of(a), of(b)) else { return false };
         let (name, other) = (self.family_name(ours), self.family_name(theirs));
-        let text = &*self.parts.text;
         ours.source == theirs.source
             && ours.is_alike(theirs)
             && name == other
-            && same_labels(
-                (a.labels(text), own_label(ours, name)),
-                (b.labels(text), own_label(theirs, other)),
-            )
+            && is_same_set((a, ours), (b, theirs), name, self.parts.text)
     }
 
     fn enter_group(&mut self, slot: Slot) {
@@ -449,11 +445,15 @@ fn bounds(lower: &str, upper: &str) -> Option<(i64, i64)> {
 impl View<'_> {
     /// Whether two series of one family are of one group, which a page has side by side.
     pub(crate) fn is_same_group(&self, a: &Series, b: &Series) -> bool {
-        let own = |series: &Series| {
-            own_label(self.metric_of(series)?, self.family_name(self.metric_of(series)?).as_bytes())
-        };
-        same_labels((self.labels(a), own(a)), (self.labels(b), own(b)))
+        let (Some(ours), Some(theirs)) = (self.metric_of(a), self.metric_of(b)) else { return false };
+        is_same_set((a, ours), (b, theirs), self.family_bytes(ours), self.text())
     }
+}
+
+/// Whether two series of one family have the same labels but for those that tell samples of a group apart.
+fn is_same_set(ours: (&Series, &Metric), theirs: (&Series, &Metric), family: &[u8], text: &[u8]) -> bool {
+    let of = |(series, metric): (&Series, &Metric)| (series.labels(text), own_label(metric, family));
+    same_labels(of(ours), of(theirs))
 }
 
 /// Whether two label sets are the same, each without its own label.

@@ -88,8 +88,7 @@ impl Metric {
 impl Ledger<'_> {
     /// The name of a metric's family: that of its samples without what makes them a part.
     pub(crate) fn family_name(&self, metric: &Metric) -> &[u8] {
-        let sent = self.sent_bytes(metric);
-        sent.strip_suffix(metric.part().suffix().as_bytes()).unwrap_or(sent)
+        metric.family_of(self.sent_bytes(metric))
     }
 
     pub(crate) fn family_hash(&self, name: &[u8]) -> u32 {

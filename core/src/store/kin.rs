@@ -2,7 +2,7 @@
 
 use super::{
     SourceId,
-    record::{Factor, Metric, Pad, Series, Slot},
+    record::{Factor, Metric, Pad, Series, Slot, above},
     view::View,
 };
 
@@ -24,19 +24,21 @@ impl<'a> View<'a> {
 
     /// The name that samples of a metric have on a page.
     pub(crate) fn sent(&self, metric: &Metric) -> &'a str {
-        if metric.sent.len() > 0 {
-            return metric.sent.str_of(self.text());
-        }
-        let source = self.source(metric.source).map_or(0, |source| source.name.len());
-        let above = usize::try_from(source).unwrap_or(usize::MAX).saturating_add(self.root().len());
-        let name = metric.name.str_of(self.text());
-        name.get(above.saturating_add(2)..).unwrap_or_default()
+        core::str::from_utf8(self.sent_bytes(metric)).unwrap_or_default()
+    }
+
+    fn sent_bytes(&self, metric: &Metric) -> &'a [u8] {
+        metric.sent_in(self.text(), above(self.source(metric.source), self.root_span()))
+    }
+
+    /// The bytes of [`family_name`](Self::family_name).
+    pub(crate) fn family_bytes(&self, metric: &Metric) -> &'a [u8] {
+        metric.family_of(self.sent_bytes(metric))
     }
 
     /// The name of a metric's family.
     pub(crate) fn family_name(&self, metric: &Metric) -> &'a str {
-        let sent = self.sent(metric);
-        sent.strip_suffix(metric.part().suffix()).unwrap_or(sent)
+        core::str::from_utf8(self.family_bytes(metric)).unwrap_or_default()
     }
 
     /// The metrics that a page shows together with the one in `lead`, from that one on.

@@ -5,7 +5,7 @@ use super::{
     import::Refusal,
     index::{self, Key},
     ledger::Ledger,
-    record::{Factor, Metric, OPTIONAL, Pad, PcpNote, Series, Slot, Span},
+    record::{Factor, Metric, OPTIONAL, Pad, PcpNote, Series, Slot, Span, above},
     storage::{Full, Region},
     text::Field,
 };
@@ -396,18 +396,12 @@ impl Ledger<'_> {
 
     /// The bytes of that name.
     pub(crate) fn sent_bytes(&self, metric: &Metric) -> &[u8] {
-        if metric.sent.len() > 0 {
-            return metric.sent.of(self.parts.text);
-        }
-        metric.name.of(self.parts.text).get(self.above(metric.source)..).unwrap_or_default()
+        metric.sent_in(self.parts.text, self.above(metric.source))
     }
 
     /// How long root and source are in a name.
     fn above(&self, source: Slot) -> usize {
-        let source = source.index().and_then(|i| self.parts.sources.get(i));
-        let above =
-            source.map_or(0, |s| s.name.len()).saturating_add(self.book.root().len()).saturating_add(2);
-        usize::try_from(above).unwrap_or(usize::MAX)
+        above(source.index().and_then(|i| self.parts.sources.get(i)), self.book.root())
     }
 
     /// The PMID of a source's next metric. A source whose cluster is full goes on in the next that nobody has.

@@ -275,6 +275,12 @@ pub struct Source {
     pub(crate) notes: Notes,
 }
 
+/// How many bytes of a metric's name stand in front of that of its samples.
+pub(crate) fn above(source: Option<&Source>, root: Span) -> usize {
+    let above = source.map_or(0, |s| s.name.len()).saturating_add(root.len()).saturating_add(2);
+    usize::try_from(above).unwrap_or(usize::MAX)
+}
+
 impl Source {
     /// An unused slot.
     pub const EMPTY: Self = Self {
@@ -464,6 +470,19 @@ impl Metric {
     /// Whether its values are texts.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self.desc.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC)
+    }
+
+    /// The name that its samples have; `above` bytes of its own name are the root's and its source's.
+    pub(crate) fn sent_in<'a>(&self, text: &'a [u8], above: usize) -> &'a [u8] {
+        if self.sent.len() > 0 {
+            return self.sent.of(text);
+        }
+        self.name.of(text).get(above..).unwrap_or_default()
+    }
+
+    /// The name of its family, of the name that its samples have.
+    pub(crate) fn family_of<'a>(&self, sent: &'a [u8]) -> &'a [u8] {
+        sent.strip_suffix(self.part().suffix().as_bytes()).unwrap_or(sent)
     }
 
     pub(crate) const fn style(&self) -> Style {

@@ -5,7 +5,7 @@ use super::{
     identity::metric_of,
     index::{self, Key},
     ledger::Book,
-    record::{Metric, Pad, Past, Series, Slot, Source},
+    record::{Metric, Pad, Past, Series, Slot, Source, Span},
     storage::Lent,
 };
 use crate::{
@@ -329,6 +329,10 @@ impl<'a> View<'a> {
             metric = row.next;
         }
         live
+    }
+
+    pub(super) const fn root_span(&self) -> Span {
+        self.book.root()
     }
 
     pub(super) const fn text(&self) -> &'a [u8] {

@@ -200,6 +200,13 @@ impl Rig {
                 break;
             }
         }
+        // Who says that nothing is to be done has done it.
+        let now = self.now();
+        let frames = self.end.outbox.borrow().len();
+        for _ in 0..3 {
+            self.agent.poll(&mut self.end, now, wall);
+        }
+        assert_eq!(self.end.outbox.borrow().len(), frames, "at {} it had more to say", self.millis);
         if self.is_deaf {
             self.peer.end.inbox.borrow_mut().clear();
         }

@@ -12,6 +12,7 @@ use pmbridge_core::mapping::Compat;
 use super::web::{EXPORT, WEB_CONFIG, WEB_LISTEN_OR_NOT, WEB_MAX_CONNECTIONS, WEB_MAX_UNREAD, WEB_PATH};
 use super::{Format, Invocation, Options};
 use crate::listener::Link;
+use crate::serial::Line;
 
 /// One command: its row in the overview, its flags and its operands.
 pub(super) struct Command {
@@ -195,6 +196,20 @@ const UNIX: Flag = Flag {
     },
 };
 
+const SERIAL: Flag = Flag {
+    long: "serial",
+    short: None,
+    takes: Some("TTY[,BAUD]"),
+    help: "Relay the agent of a chip that is at the end of this serial line (115200 bits a second), in the place of \
+           sources. See SERIAL LINES in pmbridge(1).",
+    set: |o, v| {
+        o.serial = Some(
+            Line::parse(v).ok_or("a path, or a path, a comma and one of the usual speeds from 9600 on")?,
+        );
+        Ok(())
+    },
+};
+
 pub(super) const DEBUG: Flag = Flag {
     long: "debug",
     short: Some('D'),
@@ -322,6 +337,7 @@ pub(super) const PMDA: Command = Command {
         INET,
         IPV6,
         UNIX,
+        SERIAL,
         Flag {
             long: "ready",
             short: None,

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod page;
+mod serial;
 
 use core::hint::black_box;
 
@@ -50,6 +51,8 @@ extern "C" fn _start() -> ! {
         every_line(black_box(&input), black_box(&mut output));
         page::every_line(black_box(&input), black_box(&mut output));
         every_role(black_box(&input), black_box(&mut output));
+        serial::every_line(black_box(&input), black_box(&mut output));
+        serial::every_relay(black_box(&input), black_box(&mut output));
         every_request(black_box(&input), black_box(&mut output));
         every_question(black_box(&input), black_box(&mut output));
         #[cfg(feature = "control")]

@@ -1,0 +1,75 @@
+//! The firmware under QEMU, and unmodified tools on it: a chip with 64 KiB of RAM, reached through ports of this host.
+//!
+//! `host-embedded/firmware.sh build` makes the images, for each board.
+
+mod neighbours;
+mod pages;
+mod pcp;
+mod wire;
+
+use pmbridge_tests::{Board, Firmware, get, run};
+
+/// The metrics that the device declares, in both protocols.
+const DECLARED: [(&str, &str); 9] = [
+    ("device.uptime", "device_uptime_seconds_total"),
+    ("device.idle", "device_idle_seconds_total"),
+    ("device.stall.longest", "device_stall_longest_seconds"),
+    ("device.stack", "device_stack_bytes"),
+    ("device.frames", "device_frames_total"),
+    ("device.frames_lost", "device_frames_lost_total"),
+    ("device.version", "device_version_info"),
+    ("sensor.temperature", "sensor_temperature"),
+    ("sensor.latency", "sensor_latency_seconds"),
+];
+
+/// The page as it is now.
+fn page(firmware: &Firmware, accept: &str) -> String {
+    let response = get(firmware.http, "/metrics", &[&format!("Accept: {accept}")]);
+    assert!(
+        response.status == 200 && response.is_whole,
+        "{}\n{}\n{}",
+        response.head,
+        response.text(),
+        firmware.process.said()
+    );
+    response.text()
+}
+
+const TEXT: &str = "text/plain;version=0.0.4";
+const OPEN: &str = "application/openmetrics-text;version=1.0.0";
+
+#[test]
+fn both_boards_boot_and_answer_in_both_protocols() {
+    for board in [Board::Lm3s6965evb, Board::Mps2An385] {
+        if !board.is_there("both_boards_boot_and_answer_in_both_protocols") {
+            continue;
+        }
+        let firmware = Firmware::on(board, &["dhcp"]);
+        let names = run(&mut firmware.tool("pminfo")).ok();
+        let page = page(&firmware, TEXT);
+        for (in_pcp, on_page) in DECLARED {
+            assert!(names.lines().any(|name| name.starts_with(in_pcp)), "{board:?} {in_pcp}:\n{names}");
+            assert!(page.contains(&format!("# TYPE {on_page} ")), "{board:?} {on_page}:\n{page}");
+        }
+    }
+}
+
+#[test]
+fn a_static_address_answers_as_one_of_dhcp_does() {
+    if !Board::Lm3s6965evb.is_there("a_static_address_answers_as_one_of_dhcp_does") {
+        return;
+    }
+    let firmware = Firmware::start(&["ip=10.0.2.15/24", "gateway=10.0.2.2"]);
+    assert!(page(&firmware, TEXT).contains("device_uptime_seconds_total "));
+}
+
+#[test]
+fn a_setting_that_means_nothing_ends_it_with_a_status() {
+    if !Board::Lm3s6965evb.is_there("a_setting_that_means_nothing_ends_it_with_a_status") {
+        return;
+    }
+    let finished = run(&mut Firmware::command(Board::Lm3s6965evb, &["ip=10.0.2.15"]));
+    assert_eq!(finished.code, 2, "{finished:?}");
+    let finished = run(&mut Firmware::command(Board::Lm3s6965evb, &["run=10"]));
+    assert_eq!(finished.code, 0, "{finished:?}");
+}
