@@ -343,6 +343,7 @@ const METHODS: [(&str, Option<Method>); 9] = [
 ];
 
 /// Path and query of a target. RFC 9112, section 3.2.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn split(target: &[u8], method: Option<Method>) -> Result<(&[u8], &[u8]), Status> {
     if target.iter().any(|byte| matches!(byte, b'#' | b'\t' | 0x7f)) {
         return Err(Status::BAD_REQUEST);
@@ -386,6 +387,7 @@ struct Fields {
 }
 
 impl Fields {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Status> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if is(b"host") {

@@ -227,6 +227,7 @@ impl Answerer {
     }
 
     /// Puts as much of the answer out as there is room for; whether that was the rest of it.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn tell(&mut self, scope: &Scope<'_>, ask: &Ask<'_>, output: &mut [u8]) -> (usize, bool) {
         let At::Telling { since, len, place, skip } = self.at else { return (0, true) };
         let (len, mut place) = if len == 0 { ask.measure(scope) } else { (len, place) };
@@ -349,6 +350,7 @@ fn fetched(request: Request<'_>) -> Result<Pmids<'_>, Status> {
 }
 
 /// What a request asks for. Whatever is wrong with it becomes the status that refuses it.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn ask<'a>(
     scope: &Scope<'a>,
     request: Request<'a>,

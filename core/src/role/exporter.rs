@@ -319,6 +319,7 @@ impl Exporter {
         Progress { consumed: head.len, produced: 0 }
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn begin(&mut self, site: &mut dyn Site, reply: Reply) {
         site.began(reply.status());
         (self.at, self.reply) = (At::Answer, reply);

@@ -52,6 +52,7 @@ impl Group {
 
 impl Scope<'_, '_> {
     /// Whether all samples under a head are as their type has them.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn is_legal(&self, lines: &Lines, first: Line) -> bool {
         let Some(family) = self.view.metric(lines.first).map(Metric::family) else { return true };
         if matches!(family, Family::Untyped | Family::Other | Family::Gauge) {
