@@ -7,14 +7,15 @@ const CORE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("time", &[]),
     ("float", &[]),
+    ("text", &[]),
     ("pcp", &[]),
     ("pdu", &["wire", "time", "pcp"]),
-    ("exposition", &["time", "float", "http"]),
-    ("http", &["wire"]),
+    ("exposition", &["time", "float", "text", "http"]),
+    ("http", &["wire", "text"]),
     ("mapping", &["float", "pcp", "exposition"]),
     ("store", &["time", "float", "pcp", "exposition", "mapping"]),
     ("serial", &["wire", "time"]),
-    ("role", &["wire", "time", "float", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
+    ("role", &["wire", "time", "float", "text", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
 ];
 
 fn root() -> PathBuf {
