@@ -86,6 +86,10 @@ pub struct Lent<'a> {
 
 /// Where a store keeps what it knows.
 pub trait Storage {
+    /// Whether clients may store values of metrics that [say so](super::Declaration::storable). Where not, a program
+    /// has no code for it, and who tries is refused as for any other metric.
+    const STORES: bool = true;
+
     /// Lends the memory to be changed.
     fn parts(&mut self) -> Parts<'_>;
 
