@@ -205,7 +205,7 @@ impl<'a> View<'a> {
 
     /// Whether the host has published values of a source since that ticket was drawn.
     pub(crate) fn is_published(&self, source: SourceId, ticket: Ticket) -> bool {
-        self.source(source.0).is_none_or(|s| s.gone || s.finished >= ticket.0)
+        self.source(source.0).is_none_or(|s| s.is_gone() || s.finished >= ticket.0)
     }
 
     /// The metric that tells the instances of a shared domain.
