@@ -373,17 +373,19 @@ impl<'m> Inner<'m> {
 
     /// When to go on though no frame comes.
     fn next(&mut self, now: Instant) -> Next {
-        let clients = self.clients.iter().filter_map(Client::deadline);
-        let pages = self.pages.iter().filter_map(Reader::deadline);
-        let may_pull = cfg!(feature = "scraper") && self.iface.ipv4_addr().is_some() && !self.is_busy();
-        let puller = self.puller.deadline(self.lanes).filter(|_| may_pull);
-        let owing = self.owing.map(|since| since.saturating_add(OWING));
-        let stack = self.iface.poll_at(stack_time(now), &self.sockets);
-        let stack = stack.map(|at| Instant::from_millis(u64::try_from(at.total_millis()).unwrap_or(0)));
-        match clients.chain(pages).chain(puller).chain(owing).chain(stack).min() {
-            Some(at) if at <= now => Next::Now,
-            Some(at) => Next::At(at),
-            None => Next::Idle,
+        let mut by = self.owing.map_or(Instant::NEVER, |since| since.saturating_add(OWING));
+        self.clients.iter().for_each(|client| by = by.min(client.deadline()));
+        self.pages.iter().for_each(|reader| by = by.min(reader.deadline()));
+        if cfg!(feature = "scraper") && self.iface.ipv4_addr().is_some() && !self.is_busy() {
+            by = by.min(self.puller.deadline(self.lanes));
+        }
+        if let Some(at) = self.iface.poll_at(stack_time(now), &self.sockets) {
+            by = by.min(Instant::from_millis(u64::try_from(at.total_millis()).unwrap_or(0)));
+        }
+        match by {
+            Instant::NEVER => Next::Idle,
+            at if at <= now => Next::Now,
+            at => Next::At(at),
         }
     }
 

@@ -56,7 +56,7 @@ impl Client {
         let is_asking = (!role.is_idle() || socket.can_recv()) && !is_busy && !waits;
         self.line.note(socket, moved, (is_asking, is_busy), cx.now);
         let is_mute = !role.is_greeted() && cx.now >= self.line.since().saturating_add(GREETING);
-        if is_mute || self.line.deadline().is_some_and(|by| cx.now >= by) {
+        if is_mute || cx.now >= self.line.deadline() {
             return self.end(socket, &mut stats.timed_out);
         }
         if !socket.may_recv() && socket.may_send() && !moved.worked && !is_busy && !waits {
@@ -90,11 +90,15 @@ impl Client {
     }
 
     /// When to go on though nothing has come.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let role = self.role.as_ref();
-        let greeting =
-            role.filter(|role| !role.is_greeted()).map(|_| self.line.since().saturating_add(GREETING));
-        role.and_then(deadline).into_iter().chain(greeting).chain(self.line.deadline()).min()
+    pub(crate) fn deadline(&self) -> Instant {
+        let mut by = self.line.deadline();
+        if let Some(role) = self.role.as_ref() {
+            by = by.min(deadline(role).unwrap_or(Instant::NEVER));
+            if !role.is_greeted() {
+                by = by.min(self.line.since().saturating_add(GREETING));
+            }
+        }
+        by
     }
 
     /// For how little another may have its place.

@@ -216,22 +216,27 @@ impl Line {
     }
 
     /// When its time is up, if it does nothing until then.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Listen | State::Closed => None,
-            State::TimeWait => Some(self.since.saturating_add(LINGER)),
-            State::SynReceived | State::SynSent => Some(self.since.saturating_add(HALF_OPEN)),
-            State::Established | State::CloseWait => {
-                let asking = self.asking.map(|since| since.saturating_add(REQUEST));
-                let telling = self.telling.map(|since| {
-                    let whole = since.saturating_add(ANSWER);
-                    whole.min(self.moved.saturating_add(STALLED))
-                });
-                let unread = (self.queues.0 > 0).then(|| self.moved.saturating_add(UNREAD));
-                asking.into_iter().chain(telling).chain(unread).min()
-            }
-            _ => Some(self.since.saturating_add(HALF_CLOSED)),
+    pub(crate) fn deadline(&self) -> Instant {
+        let lasts = match self.state {
+            State::Listen | State::Closed => return Instant::NEVER,
+            State::Established | State::CloseWait => return self.talks_until(),
+            State::TimeWait => LINGER,
+            State::SynReceived | State::SynSent => HALF_OPEN,
+            _ => HALF_CLOSED,
+        };
+        self.since.saturating_add(lasts)
+    }
+
+    /// The same while it is connected.
+    fn talks_until(&self) -> Instant {
+        let mut until = self.asking.map_or(Instant::NEVER, |since| since.saturating_add(REQUEST));
+        if let Some(since) = self.telling {
+            until = until.min(since.saturating_add(ANSWER)).min(self.moved.saturating_add(STALLED));
         }
+        if self.queues.0 > 0 {
+            until = until.min(self.moved.saturating_add(UNREAD));
+        }
+        until
     }
 
     /// Since when it is connected.

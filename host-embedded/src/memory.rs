@@ -171,6 +171,9 @@ impl<T> fmt::Debug for Later<T> {
 pub struct Slices<'m>(pub(crate) Parts<'m>);
 
 impl Storage for Slices<'_> {
+    // What a device says of itself is not a client's to change.
+    const STORES: bool = false;
+
     fn parts(&mut self) -> Parts<'_> {
         let Parts { sources, metrics, series, past, index, text } = &mut self.0;
         Parts { sources, metrics, series, past, index, text }

@@ -156,10 +156,13 @@ impl<'m> Puller<'m> {
     }
 
     /// When to go on though nothing has come.
-    pub(crate) fn deadline(&self, lanes: &[Lane]) -> Option<Instant> {
-        let scrape = self.scrape.as_ref().map(Scrape::deadline);
-        let probe = lanes.iter().filter_map(|lane| lane.retry_at).min().filter(|_| scrape.is_none());
-        scrape.into_iter().chain(probe).chain(self.closing).min()
+    pub(crate) fn deadline(&self, lanes: &[Lane]) -> Instant {
+        let mut by = self.closing.unwrap_or(Instant::NEVER);
+        match &self.scrape {
+            Some(scrape) => by = by.min(scrape.deadline()),
+            None => lanes.iter().filter_map(|lane| lane.retry_at).for_each(|at| by = by.min(at)),
+        }
+        by
     }
 
     /// Begins the scrape that is wanted, or due.

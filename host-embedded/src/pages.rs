@@ -82,7 +82,7 @@ impl Reader {
         let Ok(moved) = moved else { return self.end(socket, &mut stats.out_of_step) };
         // The exporter itself sees to it that requests come in time.
         self.line.note(socket, moved, (false, is_busy), now);
-        if self.line.deadline().is_some_and(|by| now >= by) {
+        if now >= self.line.deadline() {
             return self.end(socket, &mut stats.timed_out);
         }
         let is_over = !socket.may_recv() && !moved.worked && !is_busy && !waits;
@@ -111,13 +111,13 @@ impl Reader {
     }
 
     /// When to go on though nothing has come.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Instant {
         let guest = match self.guest.as_ref() {
-            Some(Guest::Waits { until, .. } | Guest::Asks { until, .. }) => Some(*until),
-            _ => None,
+            Some(Guest::Waits { until, .. } | Guest::Asks { until, .. }) => *until,
+            _ => Instant::NEVER,
         };
         let role = self.role.as_ref().and_then(Exporter::deadline);
-        guest.into_iter().chain(role).chain(self.line.deadline()).min()
+        guest.min(role.unwrap_or(Instant::NEVER)).min(self.line.deadline())
     }
 
     /// For how little another may have its place.

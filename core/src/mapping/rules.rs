@@ -17,6 +17,9 @@ pub enum Fate {
 
 /// What a source's configuration says about what it sends.
 ///
+/// Where the crate is built without its feature `full`, only [`takes`](Self::takes) is asked: all labels are kept, all values
+/// are doubles, and what is not taken is not known the next time.
+///
 /// Asked once for each metric and series that is new, never for a sample that is [known](Self::remembers).
 pub trait Rules {
     /// Whether samples of this name, as exposed, are taken.

@@ -217,7 +217,7 @@ fn take<S: Storage>(
     }
     match exposition::line(line).map_err(Reason::Line)? {
         Line::Blank => {}
-        Line::Comment(text) => match rules.remark(text) {
+        Line::Comment(text) => match rules.remark(text).filter(|_| cfg!(feature = "full")) {
             Some(pcp) => store.note_pcp(source, &pcp).map_err(Reason::Store)?,
             None => store.note(source),
         },

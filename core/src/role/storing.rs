@@ -19,6 +19,9 @@ pub(super) fn store<S: Storage>(store: &mut Store<S>, body: &[u8]) -> Status {
     if let Err(status) = check(store, &results) {
         return status;
     }
+    if !S::STORES {
+        return Status::OK;
+    }
     for set in results.iter() {
         for value in set.values() {
             if let Ok((series, bits)) = find(store.view(), store.domain(), &results, &set, value) {
@@ -31,7 +34,10 @@ pub(super) fn store<S: Storage>(store: &mut Store<S>, body: &[u8]) -> Status {
 
 fn check<S: Storage>(store: &Store<S>, results: &Results<'_>) -> Result<(), Status> {
     for set in results.iter() {
-        metric(store.view(), store.domain(), set.head.pmid)?;
+        let metric = metric(store.view(), store.domain(), set.head.pmid)?;
+        if !S::STORES || !store.view().is_storable(metric) {
+            return Err(Status::PERMISSION);
+        }
         for value in set.values() {
             find(store.view(), store.domain(), results, &set, value)?;
         }
@@ -39,11 +45,10 @@ fn check<S: Storage>(store: &Store<S>, results: &Results<'_>) -> Result<(), Stat
     Ok(())
 }
 
-/// The metric, where it may be stored.
+/// The metric.
 fn metric<'a>(view: View<'a>, domain: u16, pmid: Pmid) -> Result<&'a Metric, Status> {
     let unknown = if pmid.domain() == domain { Status::PMID } else { Status::NOAGENT };
-    let metric = view.identified(pmid).ok_or(unknown)?;
-    if view.is_storable(metric) { Ok(metric) } else { Err(Status::PERMISSION) }
+    view.identified(pmid).ok_or(unknown)
 }
 
 /// Where a value goes, and its 64 bits.

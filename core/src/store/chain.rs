@@ -32,7 +32,10 @@ impl Ledger<'_> {
         let Some(series) = self.at(slot) else { return };
         let is_grouped = self.metric_at(series).is_some_and(|m| m.is(Metric::GROUPED));
         if is_grouped {
-            if let Some(before) = self.bucket_before(slot) {
+            // What follows finds the same place, only later.
+            if cfg!(feature = "full")
+                && let Some(before) = self.bucket_before(slot)
+            {
                 self.link_behind(before, slot);
                 return;
             }

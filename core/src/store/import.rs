@@ -169,7 +169,7 @@ impl Ledger<'_> {
         let hash = index::hash(self.book.seed ^ u64::from(source.bits()), sample.raw);
         let slot = match self.spelled(source, hash, sample.raw) {
             Some(slot) => slot,
-            None if !rules.remembers() && !rules.takes(sample.name) => {
+            None if !(rules.takes(sample.name) || cfg!(feature = "full") && rules.remembers()) => {
                 if let Some(notes) = self.notes(source) {
                     notes.used = true;
                 }
@@ -282,7 +282,7 @@ impl Ledger<'_> {
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
         let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
-        let (mut metric, bin, gone) = (row.first, row.bin, row.gone);
+        let (mut metric, bin, gone) = (row.first, row.bin, row.is_gone());
         if whole && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
             row.open = row.ended;
         }
@@ -290,7 +290,7 @@ impl Ledger<'_> {
         while let Some(next) = self.metric(metric).map(|row| row.next) {
             let (live, has_old, present) = self.settle(metric, whole);
             old |= has_old;
-            let keeps_names = self.book.compat == Compat::V60;
+            let keeps_names = self.book.compat() == Compat::V60;
             let Some(row) = self.metric(metric) else { break };
             row.live = live;
             if whole && present && !gone && !row.is(Metric::LISTED) {
@@ -349,6 +349,9 @@ enum Value {
 /// An integer may be sent as a number with a fraction of zero or an exponent: some exporters have only floats.
 fn convert(kind: Type, factor: Factor, value: &str) -> Option<Value> {
     let bytes = value.as_bytes();
+    if !cfg!(feature = "full") {
+        return Some(Value::Bits(number::parse(bytes)?.to_bits()));
+    }
     if let Some(factor) = factor.scales() {
         return scaled(kind, float::times(number::parse(bytes)?, factor));
     }

@@ -14,7 +14,7 @@ impl<'a> View<'a> {
 
     /// Whether there is more than one source whose values come from scrapes.
     pub(crate) fn has_several(&self) -> bool {
-        self.sources().filter(|source| !source.own && !source.gone).nth(1).is_some()
+        self.sources().filter(|source| !source.own && !source.is_gone()).nth(1).is_some()
     }
 
     /// Whether the last whole document of a metric's source was one of OpenMetrics.

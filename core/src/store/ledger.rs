@@ -83,6 +83,11 @@ impl Book {
         }
     }
 
+    /// The version of PCP whose rules hold.
+    pub(crate) const fn compat(&self) -> Compat {
+        if cfg!(feature = "full") { self.compat } else { Compat::V72 }
+    }
+
     /// The root of all names: `agent="ROOT"` without what is around it.
     pub(crate) const fn root(&self) -> Span {
         let all = self.domain_labels;
@@ -113,7 +118,7 @@ impl Ledger<'_> {
     }
 
     pub(crate) fn past(&mut self, slot: Slot) -> Option<&mut Past> {
-        self.parts.past.get_mut(slot.index()?)
+        self.parts.remembered_mut().get_mut(slot.index()?)
     }
 
     /// Room for that many more records, or what is full. Text is asked for in bytes.
@@ -208,7 +213,7 @@ impl Ledger<'_> {
             self.book.extras = self.book.extras.saturating_sub(1);
             return;
         }
-        if series.is(Series::FILTERED) {
+        if series.is_filtered() {
             self.release(series.labels.at(), series.labels.len());
         }
         self.release(series.raw.at(), series.raw.len());
@@ -276,7 +281,7 @@ impl Ledger<'_> {
                 self.regroup(Slot::of(i));
             }
         }
-        for i in 0..self.book.past {
+        for i in 0..self.parts.remembered().len().min(self.book.past) {
             let Some(past) = self.parts.past.get(i).copied().filter(|p| p.metric != Slot::NONE) else {
                 continue;
             };

@@ -80,7 +80,7 @@ impl Ledger<'_> {
         if !name::is_valid(sample.name) {
             return Err(Refusal::Name);
         }
-        if !rules.takes(sample.name) {
+        if cfg!(feature = "full") && !rules.takes(sample.name) {
             return self.exclude(source, sample, raw_hash);
         }
         self.reserve(0, 1, 0)?;
@@ -138,7 +138,7 @@ impl Ledger<'_> {
     /// What the configuration leaves of a label set: a text for the next series, where that is not all.
     fn leave<'a>(&mut self, sent: LabelSet<'a>, rules: &dyn Rules) -> Result<Labels<'a>, Refusal> {
         let fate = |label: Label<'_>| rules.label(label.name.raw());
-        if sent.iter().all(|label| fate(label) == Fate::Keep) {
+        if !cfg!(feature = "full") || sent.iter().all(|label| fate(label) == Fate::Keep) {
             return Ok(Labels::Sent(sent));
         }
         let slot = self.next_series();
@@ -255,12 +255,12 @@ impl Ledger<'_> {
         let row =
             source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
         let (notes, source_name, root) = (row.notes, row.name, self.book.root());
-        let said = rules.describe(sample.name);
+        let said = if cfg!(feature = "full") { rules.describe(sample.name) } else { None };
         let name_len = self.draft(0, &mut |text, put| {
             let (root, source) = (root.str_of(text), source_name.str_of(text));
             if said.is_some() {
                 name::write_verbatim(root, source, sample.name, put);
-            } else if notes.described {
+            } else if notes.pcp().is_some() {
                 name::write_verbatim(root, source, notes.pcp_name.span.str_of(text), put);
             } else {
                 name::write(root, source, sample.name, put);
@@ -309,7 +309,7 @@ impl Ledger<'_> {
             let is_new = row.first == Slot::NONE;
             return Ok((if is_new { Instance::New } else { Instance::Known(row.first) }, 0));
         }
-        let (style, compat) = (row.style(), self.book.compat);
+        let (style, compat) = (row.style(), self.book.compat());
         let len = self.draft(0, &mut |text, put| {
             instance::identity(labels.identity(text), style, compat, put);
         })?;
@@ -331,6 +331,9 @@ impl Ledger<'_> {
         });
         if let Some(known) = known {
             return Ok((Instance::Known(known), hash));
+        }
+        if self.parts.remembered().is_empty() {
+            return Ok((Instance::New, hash));
         }
         let past = index::find(self.parts.index, Key::Past, hash, |slot| {
             let past = slot.index().and_then(|i| self.parts.past.get(i));

@@ -6,6 +6,8 @@
 
 mod chain;
 mod family;
+#[cfg(feature = "full")]
+mod hosts;
 mod identity;
 mod import;
 mod index;
@@ -32,8 +34,7 @@ pub use view::View;
 
 use crate::{
     exposition::{Sample, Tail},
-    mapping::{Compat, Family, PcpLine, Rules},
-    pcp::Pmid,
+    mapping::{Family, PcpLine, Rules},
     time::{Duration, Instant},
 };
 use identity::{ITEMS, LAST_CLUSTER};
@@ -85,11 +86,6 @@ impl<S: Storage> Store<S> {
             refused: [0; Region::COUNT],
             has_stored: false,
         }
-    }
-
-    /// The rules of this version of PCP hold, from before the first source on.
-    pub const fn set_compat(&mut self, compat: Compat) {
-        self.book.compat = compat;
     }
 
     /// The storage, to ask how large it is.
@@ -209,19 +205,6 @@ impl<S: Storage> Store<S> {
         self.growing(|ledger| ledger.remember_metric(source.0, cluster, item, name))
     }
 
-    /// An instance of a remembered metric had this id before, by its name without the id that may stand in front.
-    /// False where there is no such metric.
-    pub fn remember_instance(
-        &mut self,
-        (cluster, item): (u16, u16),
-        id: u32,
-        prefixed: bool,
-        name: &str,
-    ) -> Result<bool, Full> {
-        let Some(pmid) = Pmid::new(self.book.domain, cluster, item) else { return Ok(false) };
-        self.growing(|ledger| ledger.remember_instance(pmid, id, prefixed, name))
-    }
-
     /// Tells what has got an id since the last call, until `tell` says that it takes no more; whether that was all. To be
     /// called after each [`commit`](Self::commit).
     pub fn unsaved(
@@ -238,29 +221,6 @@ impl<S: Storage> Store<S> {
     pub fn relearn(&mut self, source: SourceId) {
         self.ledger().age(source.0);
         self.evict(source);
-    }
-
-    /// The source is no longer there: nobody waits for it, and its values are forgotten; its names, too, where PCP's
-    /// version has it so.
-    pub fn retire(&mut self, source: SourceId) {
-        self.commit(source, false, Instant::NEVER);
-        if let Some(row) = self.source_mut(source) {
-            row.gone = true;
-        }
-        if self.book.compat != Compat::V60 {
-            self.ledger().unlist_all(source.0);
-        }
-    }
-
-    /// The source is there again, or is another, and wants a scrape before names are answered.
-    pub fn revive(&mut self, source: SourceId) {
-        if let Some(row) = self.source_mut(source) {
-            row.gone = false;
-            row.finished = 0;
-            row.holds_until = Instant::START;
-        }
-        self.book.settled = self.book.settled.min(source.place());
-        self.stirred = true;
     }
 
     /// A ticket for a request that came just now.
@@ -280,17 +240,12 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// Questions about names want sources anew whose last good document is older than this (PCP 7.2 has it so).
-    pub const fn set_refresh(&mut self, refresh: Duration) {
-        self.refresh = Some(refresh);
-    }
-
     /// A question about names wants what is [too old](Self::set_refresh) for it.
     pub(crate) fn want_old(&mut self, ticket: Ticket, now: Instant) {
-        let Some(refresh) = self.refresh else { return };
+        let Some(refresh) = self.refresh.filter(|_| cfg!(feature = "full")) else { return };
         let sources = self.book.sources;
         for row in self.storage.parts().sources.iter_mut().take(sources) {
-            if row.well && !row.own && !row.gone && now.saturating_since(row.holds_until) >= refresh {
+            if row.well && !row.own && !row.is_gone() && now.saturating_since(row.holds_until) >= refresh {
                 row.wanted = row.wanted.max(ticket.0);
                 self.stirred = true;
             }
@@ -309,7 +264,7 @@ impl<S: Storage> Store<S> {
         let at = rows.iter().enumerate().skip(from).find(|(_, row)| {
             let never = row.finished == 0 && !row.own;
             let may = !row.own || row.on_demand;
-            may && !row.running && !row.gone && (never || row.wanted > row.started.max(row.finished))
+            may && !row.running && !row.is_gone() && (never || row.wanted > row.started.max(row.finished))
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
     }
@@ -349,7 +304,7 @@ impl<S: Storage> Store<S> {
 
     /// Takes what is old out of `source`.
     fn evict(&mut self, source: SourceId) {
-        let evicted = self.growing(|ledger| ledger.evict(source.0, true));
+        let evicted = self.growing(|ledger| ledger.evict(source.0, cfg!(feature = "full")));
         // What has no room to be remembered stays at hand, and is tried again; where there is no room for anything at
         // all, it is forgotten.
         if evicted.is_err() && self.storage.lent().past.is_empty() {

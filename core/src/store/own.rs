@@ -38,7 +38,7 @@ pub struct Declaration<'a> {
     pub instances: Instances,
     /// Its item number in the cluster of its source, or the next.
     pub item: Option<u16>,
-    /// Whether clients may store values of it, where these are numbers.
+    /// Whether clients may store values of it, where these are numbers and [the storage takes any](Storage::STORES).
     pub storable: bool,
     /// Whether listings of all names leave it out. Those that begin below the root name it, and it can be asked for.
     pub aside: bool,
@@ -205,7 +205,7 @@ impl<'a> View<'a> {
 
     /// Whether the host has published values of a source since that ticket was drawn.
     pub(crate) fn is_published(&self, source: SourceId, ticket: Ticket) -> bool {
-        self.source(source.0).is_none_or(|s| s.gone || s.finished >= ticket.0)
+        self.source(source.0).is_none_or(|s| s.is_gone() || s.finished >= ticket.0)
     }
 
     /// The metric that tells the instances of a shared domain.

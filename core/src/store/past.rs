@@ -105,7 +105,7 @@ impl Ledger<'_> {
 
     /// Remembers a series as one that vanished.
     fn pass(&mut self, row: &Metric, metric: Slot, series: &Series) -> Result<(), Full> {
-        let (style, compat) = (row.style(), self.book.compat);
+        let (style, compat) = (row.style(), self.book.compat());
         let len =
             self.draft(0, &mut |text, put| instance::identity(series.identity(text), style, compat, put))?;
         let prefixed = instance::is_prefixed(series.identity(self.parts.text), style);
@@ -118,7 +118,7 @@ impl Ledger<'_> {
         let free = self.book.free_past;
         let slot = if free == Slot::NONE { Slot::of(self.book.past) } else { free };
         let full = Full(Region::Past);
-        if slot.index().is_none_or(|i| i >= self.parts.past.len()) {
+        if slot.index().is_none_or(|i| i >= self.parts.remembered().len()) {
             return Err(full);
         }
         let name = self.keep(len, Field::PastName, slot)?;
@@ -221,6 +221,7 @@ impl Ledger<'_> {
     }
 
     /// Remembers an instance of a metric; whether the metric is known.
+    #[cfg(feature = "full")]
     pub(crate) fn remember_instance(
         &mut self,
         pmid: Pmid,
@@ -278,7 +279,7 @@ impl Ledger<'_> {
     /// Tells the instances of a metric that are new, in the order of their ids; the id that comes next.
     fn unsaved_instances(&mut self, m: &Metric, tell: Tell<'_>) -> Result<u32, Full> {
         let (cluster, item) = (m.desc.pmid.cluster(), m.desc.pmid.item());
-        let (style, compat) = (m.style(), self.book.compat);
+        let (style, compat) = (m.style(), self.book.compat());
         let mut slot = m.first;
         while let Some(series) = self.series(slot).copied() {
             if series.instance >= m.saved {

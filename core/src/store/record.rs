@@ -180,7 +180,7 @@ impl Factor {
     pub(crate) fn scales(self) -> Option<f64> {
         let Self([high, low]) = self;
         let bits = u64::from(high) << 32 | u64::from(low);
-        (self != Self::ONE).then(|| f64::from_bits(bits ^ 1f64.to_bits()))
+        (cfg!(feature = "full") && self != Self::ONE).then(|| f64::from_bits(bits ^ 1f64.to_bits()))
     }
 }
 
@@ -229,7 +229,7 @@ impl Notes {
 
     /// What a `# PCP` line said.
     pub(crate) fn pcp(&self) -> Option<PcpNote> {
-        self.described.then_some(self.pcp)
+        if cfg!(feature = "full") && self.described { Some(self.pcp) } else { None }
     }
 }
 
@@ -311,9 +311,14 @@ impl Source {
         notes: Notes::EMPTY,
     };
 
+    /// Whether it is [no longer there](super::Store::retire).
+    pub(crate) const fn is_gone(&self) -> bool {
+        cfg!(feature = "full") && self.gone
+    }
+
     /// Whether names need not wait for a first scrape of it.
     pub(crate) const fn is_settled(&self) -> bool {
-        self.finished > 0 || self.gone || self.own
+        self.finished > 0 || self.is_gone() || self.own
     }
 }
 
@@ -658,8 +663,13 @@ impl Series {
         LabelSet::stored(Span::new(at, len).str_of(text))
     }
 
+    /// Whether labels were left out or are optional.
+    pub(crate) const fn is_filtered(&self) -> bool {
+        cfg!(feature = "full") && self.is(Self::FILTERED)
+    }
+
     fn label_span(&self) -> Span {
-        if self.is(Self::FILTERED) {
+        if self.is_filtered() {
             let all = self.labels;
             Span::new(all.at().saturating_add(OPTIONAL), all.len().saturating_sub(OPTIONAL))
         } else {
@@ -668,7 +678,7 @@ impl Series {
     }
 
     fn optional_len(&self, text: &[u8]) -> u32 {
-        if !self.is(Self::FILTERED) {
+        if !self.is_filtered() {
             return 0;
         }
         self.labels.of(text).first_chunk().map_or(0, |word| u32::from_le_bytes(*word))

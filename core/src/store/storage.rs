@@ -67,6 +67,18 @@ pub struct Parts<'a> {
     pub text: &'a mut [u8],
 }
 
+impl Parts<'_> {
+    /// The slots for instances that vanished; none without the feature `full`.
+    pub(crate) const fn remembered(&self) -> &[Past] {
+        if cfg!(feature = "full") { self.past } else { &[] }
+    }
+
+    /// The same, to be changed.
+    pub(crate) const fn remembered_mut(&mut self) -> &mut [Past] {
+        if cfg!(feature = "full") { self.past } else { &mut [] }
+    }
+}
+
 /// The memory, lent to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Lent<'a> {
@@ -84,8 +96,19 @@ pub struct Lent<'a> {
     pub text: &'a [u8],
 }
 
+impl<'a> Lent<'a> {
+    /// The slots for instances that vanished; none without the feature `full`.
+    pub(crate) const fn remembered(&self) -> &'a [Past] {
+        if cfg!(feature = "full") { self.past } else { &[] }
+    }
+}
+
 /// Where a store keeps what it knows.
 pub trait Storage {
+    /// Whether clients may store values of metrics that [say so](super::Declaration::storable). Where not, a program
+    /// has no code for it, and who tries is refused as for any other metric.
+    const STORES: bool = true;
+
     /// Lends the memory to be changed.
     fn parts(&mut self) -> Parts<'_>;
 
@@ -130,6 +153,7 @@ impl<
     /// Empty; all bits zero, so that a `static` of it costs no flash.
     pub const fn new() -> Self {
         const { assert!(INDEX.is_power_of_two(), "an index is a power of two long") };
+        const { assert!(PAST == 0 || cfg!(feature = "full"), "what vanished is remembered by the feature `full`") };
         const {
             // An entry of the index has three bits beside a slot, and the last one stands for none.
             let most = (Word::MAX >> 3) as usize - 1;

@@ -231,7 +231,7 @@ impl Ledger<'_> {
                 series.value = value.pack();
                 room
             }
-            Field::PastName => span(&mut parts.past.get_mut(i?)?.name),
+            Field::PastName => span(&mut parts.remembered_mut().get_mut(i?)?.name),
             Field::Domain => span(&mut book.domain_labels),
             Field::Context => span(&mut book.context_labels),
         })

@@ -61,7 +61,7 @@ impl<'a> View<'a> {
 
     /// The rules of this version of PCP hold.
     pub const fn compat(&self) -> Compat {
-        self.book.compat
+        self.book.compat()
     }
 
     /// The metric in `slot`.
@@ -137,7 +137,7 @@ impl<'a> View<'a> {
 
     /// Whether a metric has values: its source's last scrape succeeded.
     pub fn is_well(&self, metric: &Metric) -> bool {
-        self.source(metric.source).is_some_and(|s| s.well && !s.gone)
+        self.source(metric.source).is_some_and(|s| s.well && !s.is_gone())
     }
 
     /// The source of a metric.
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
 
     /// Whether a source was scraped (or published) since that ticket was drawn, was held as it was, or need not be scraped.
     pub fn is_fresh(&self, source: SourceId, ticket: Ticket) -> bool {
-        self.source(source.0).is_none_or(|s| s.gone || (s.own && !s.on_demand) || s.finished >= ticket.0)
+        self.source(source.0).is_none_or(|s| s.is_gone() || (s.own && !s.on_demand) || s.finished >= ticket.0)
     }
 
     /// Whether values of a source come from scrapes, and not from the host itself.
@@ -162,7 +162,7 @@ impl<'a> View<'a> {
 
     /// Whether a source is being scraped for the request of that ticket.
     pub fn awaits(&self, ticket: Ticket) -> bool {
-        self.sources().any(|s| s.wanted == ticket.0 && s.finished < ticket.0 && !s.gone && !s.own)
+        self.sources().any(|s| s.wanted == ticket.0 && s.finished < ticket.0 && !s.is_gone() && !s.own)
     }
 
     /// The series of a metric at hand, from `slot` on; those of the last documents are among them.
@@ -190,7 +190,7 @@ impl<'a> View<'a> {
 
     /// The instances of a metric that vanished, from `slot` on.
     pub fn past_from(&self, slot: Slot) -> impl Iterator<Item = (Slot, &'a Past)> + use<'a> {
-        let rows = self.lent.past;
+        let rows = self.lent.remembered();
         let mut slot = slot;
         core::iter::from_fn(move || {
             let at = slot;
@@ -207,7 +207,7 @@ impl<'a> View<'a> {
 
     /// The instance that vanished in `slot`.
     pub fn past_at(&self, slot: Slot) -> Option<&'a Past> {
-        self.lent.past.get(slot.index()?)
+        self.lent.remembered().get(slot.index()?)
     }
 
     /// Writes the name of an instance.
@@ -219,7 +219,7 @@ impl<'a> View<'a> {
             first.into_iter().flat_map(|label| label.value.pieces()).for_each(|piece| put(piece.as_bytes()));
         } else {
             let labels = series.identity(self.lent.text);
-            instance::write(series.instance, labels, metric.style(), self.book.compat, put);
+            instance::write(series.instance, labels, metric.style(), self.book.compat(), put);
         }
     }
 
@@ -239,7 +239,7 @@ impl<'a> View<'a> {
     /// Writes the name of an instance with its id in front, whether it is named so or not; PCP 6.0 has it as a label.
     pub fn prefixed_name(&self, metric: &Metric, series: &Series, put: Put<'_>) {
         let labels = series.identity(self.lent.text);
-        instance::write_prefixed(series.instance, labels, metric.style(), self.book.compat, put);
+        instance::write_prefixed(series.instance, labels, metric.style(), self.book.compat(), put);
     }
 
     /// The labels of a series that its configuration leaves, optional ones last.
@@ -262,7 +262,7 @@ impl<'a> View<'a> {
 
     /// Whether a PCP line says what a metric is.
     pub const fn is_lined(&self, metric: &Metric) -> bool {
-        metric.is(Metric::LINED)
+        cfg!(feature = "full") && metric.is(Metric::LINED)
     }
 
     /// Whether the series of a metric do not all have the same label names.
@@ -302,7 +302,7 @@ impl<'a> View<'a> {
 
     /// Whether a source [is no longer there](super::Store::retire).
     pub fn is_gone(&self, source: SourceId) -> bool {
-        self.source(source.0).is_some_and(|s| s.gone)
+        self.source(source.0).is_some_and(Source::is_gone)
     }
 
     /// All sources, those that are gone too.

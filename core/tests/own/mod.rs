@@ -6,7 +6,10 @@ use pmbridge_core::{
     pcp::{InDom, Pmid, Semantics, Status, Type, Units},
     pdu::{Kind, result::Results},
     role::{Role, collector::Collector},
-    store::{Declaration, Full, Instance, Instances, MetricId, Published, SourceId, Storage, Store, Stored},
+    store::{
+        Declaration, Full, Instance, Instances, Lent, MetricId, Parts, Published, Region, SourceId, Storage,
+        Store, Stored,
+    },
     time::Instant,
 };
 
@@ -237,6 +240,43 @@ fn clients_store_what_may_be_stored_and_nothing_else() {
             assert_eq!(stores(&mut store, &request, window), status, "{request:x?}");
         }
     }
+}
+
+/// A storage that clients store nothing in.
+#[derive(Debug, Default)]
+struct Closed(Growing);
+
+impl Storage for Closed {
+    const STORES: bool = false;
+
+    fn parts(&mut self) -> Parts<'_> {
+        self.0.parts()
+    }
+
+    fn lent(&self) -> Lent<'_> {
+        self.0.lent()
+    }
+
+    fn grow(&mut self, region: Region) -> Result<(), Full> {
+        self.0.grow(region)
+    }
+}
+
+#[test]
+fn clients_of_a_storage_that_takes_nothing_are_refused_as_with_any_other_metric() {
+    let (mut store, sources) = store(Closed::default());
+    let (_, ids) = control(&mut store);
+    publish(&mut store, ids, 0).unwrap();
+    scrape(&mut store, sources[0], Some(CPU), 100);
+    for (pmid, status) in [
+        (pmid(0, 4), Status::PERMISSION),
+        (pmid(1, 1), Status::PERMISSION),
+        (pmid(0, 9), Status::PMID),
+        (Pmid::new(9, 0, 0).unwrap(), Status::NOAGENT),
+    ] {
+        assert_eq!(stores(&mut store, &store_of(pmid, 1, &[0x0500_000c, 0, 0]), 9), status, "{pmid:?}");
+    }
+    assert_eq!(stores(&mut store, &store_of(pmid(0, 4), 3, &[]), 9), Status::IPC);
 }
 
 #[test]
