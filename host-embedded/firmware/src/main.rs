@@ -24,7 +24,8 @@ macro_rules! log {
 #[entry]
 fn main() -> ! {
     static mut MEMORY: Memory = Memory::new();
-    static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
+    static mut RECEIVED: [u8; LONGEST] = [0; LONGEST];
+    static mut TO_SEND: [u8; memory::FRAME] = [0; memory::FRAME];
     #[cfg(feature = "qemu")]
     static mut ROOM: Option<told::Room> = None;
 
@@ -59,7 +60,7 @@ fn main() -> ! {
     let run = None;
     device::VERSION.set(env!("CARGO_PKG_VERSION"));
     device::STACK.set(1, count(stack_size()));
-    let mut port = Port::new(board, FRAMES);
+    let mut port = Port::new(board, RECEIVED, TO_SEND);
     let agent = start(MEMORY, &mut port, &settings);
     log!(info, "up: {=str}", pmbridge_firmware::board::NAME);
     serve(agent, &mut port, &boot, run)
@@ -67,7 +68,7 @@ fn main() -> ! {
 
 /// An agent in its memory. What it takes of the stack to make one is free again behind this.
 #[inline(never)]
-fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Settings) -> Agent<'static> {
+fn start(memory: &'static mut Memory, port: &mut Port, settings: &Settings) -> Agent<'static> {
     match Agent::new(memory, port, device::TABLE, settings, at(clock::micros())) {
         Ok(agent) => agent,
         Err(_error) => {
@@ -79,7 +80,7 @@ fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Setting
 
 /// The main loop: whatever is to be done, then sleep.
 #[inline(never)]
-fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u32>) -> ! {
+fn serve(mut agent: Agent<'_>, port: &mut Port, boot: &Boot, run: Option<u32>) -> ! {
     let mut own = Own::default();
     loop {
         let begin = clock::micros();
@@ -114,7 +115,7 @@ struct Own {
 
 impl Own {
     /// Sets what may be asked for.
-    fn tell(&self, now: u64, port: &Port<FRAME>) {
+    fn tell(&self, now: u64, port: &Port) {
         device::UPTIME.set(0, now / 1_000_000);
         device::IDLE.set(0, self.slept);
         let counts = port.counts();
@@ -194,8 +195,8 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Bytes of a frame: of the agent's longest, and of DHCP's.
-const FRAME: usize = 600;
+/// Bytes of the longest frame that Ethernet has: not all peers keep to what they were asked to send at most.
+const LONGEST: usize = 1514;
 /// Microseconds between two looks at what changes seldom.
 const LOOK: u64 = 250_000;
 /// Spreads the bits of a seed.
