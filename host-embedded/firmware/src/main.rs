@@ -11,7 +11,12 @@ use pmbridge_embedded::{
     Agent, Next, Settings, memory,
     time::{Instant, Timestamp},
 };
-use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep, stack_peak, stack_size};
+use pmbridge_firmware::{
+    board::Board,
+    clock, end,
+    port::{LONGEST, Port},
+    sleep, stack_peak, stack_size,
+};
 
 /// A line of the log, where there is one.
 macro_rules! log {
@@ -195,8 +200,6 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Bytes of the longest frame that Ethernet has: not all peers keep to what they were asked to send at most.
-const LONGEST: usize = 1514;
 /// Microseconds between two looks at what changes seldom.
 const LOOK: u64 = 250_000;
 /// Spreads the bits of a seed.

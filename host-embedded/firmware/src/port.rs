@@ -5,7 +5,13 @@ use smoltcp::{
     time::Instant,
 };
 
+use pmbridge_embedded::memory;
+
 use crate::board::Board;
+
+/// Bytes of the longest frame that comes. smoltcp offers a window as long as a frame without the headers of IP and TCP, and
+/// some peers fill it, whatever they were told of segments.
+pub const LONGEST: usize = memory::FRAME + 14;
 
 /// The port and room for a frame each way, without its CRC. Those that come and are longer are lost.
 pub struct Port {
