@@ -8,6 +8,7 @@ mod bare;
 pub mod board;
 pub mod clock;
 pub mod end;
+mod mem;
 pub mod port;
 pub mod sleep;
 
