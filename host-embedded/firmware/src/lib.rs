@@ -10,6 +10,8 @@ pub mod clock;
 pub mod end;
 mod mem;
 pub mod port;
+#[cfg(feature = "serial")]
+pub mod serial;
 pub mod sleep;
 
 pub use bare::{stack_peak, stack_size};

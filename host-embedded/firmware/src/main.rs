@@ -7,10 +7,14 @@ mod device;
 mod told;
 
 use cortex_m_rt::{entry, exception};
+#[cfg(feature = "serial")]
+use pmbridge_embedded::uart;
 use pmbridge_embedded::{
     Agent, Next, Settings, memory,
     time::{Instant, Timestamp},
 };
+#[cfg(feature = "serial")]
+use pmbridge_firmware::serial::Serial;
 use pmbridge_firmware::{
     board::Board,
     clock, end,
@@ -31,6 +35,8 @@ fn main() -> ! {
     static mut MEMORY: Memory = Memory::new();
     static mut RECEIVED: [u8; LONGEST] = [0; LONGEST];
     static mut TO_SEND: [u8; memory::FRAME] = [0; memory::FRAME];
+    #[cfg(feature = "serial")]
+    static mut LINE: Option<(Line, Serial)> = None;
     #[cfg(feature = "qemu")]
     static mut ROOM: Option<told::Room> = None;
 
@@ -65,10 +71,18 @@ fn main() -> ! {
     let run = None;
     device::VERSION.set(env!("CARGO_PKG_VERSION"));
     device::STACK.set(1, count(stack_size()));
+    #[cfg(feature = "serial")]
+    let line = (Line::new(&uart::Settings { baud: 115_200, boot: boot.number() }), Serial::of(&board));
     let mut port = Port::new(board, RECEIVED, TO_SEND);
     let agent = start(MEMORY, &mut port, &settings);
     log!(info, "up: {=str}", pmbridge_firmware::board::NAME);
-    serve(agent, &mut port, &boot, run)
+    serve(
+        agent,
+        &mut port,
+        #[cfg(feature = "serial")]
+        LINE.insert(line),
+        (&boot, run),
+    )
 }
 
 /// An agent in its memory. What it takes of the stack to make one is free again behind this.
@@ -85,12 +99,28 @@ fn start(memory: &'static mut Memory, port: &mut Port, settings: &Settings) -> A
 
 /// The main loop: whatever is to be done, then sleep.
 #[inline(never)]
-fn serve(mut agent: Agent<'_>, port: &mut Port, boot: &Boot, run: Option<u32>) -> ! {
+fn serve(
+    mut agent: Agent<'_>,
+    port: &mut Port,
+    #[cfg(feature = "serial")] (uart, line): &mut (Line, Serial),
+    (boot, run): (&Boot, Option<u32>),
+) -> ! {
     let mut own = Own::default();
     loop {
         let begin = clock::micros();
         own.tell(begin, port);
-        let next = agent.poll(port, at(begin), boot.wall(begin));
+        let (now, wall) = (at(begin), boot.wall(begin));
+        let next = agent.poll(port, now, wall);
+        #[cfg(feature = "serial")]
+        let next = {
+            let mut beside = Next::Idle;
+            agent.beside(now, wall, |cx| {
+                let polled = uart.poll(cx, line);
+                beside = polled.next;
+                polled.is_busy
+            });
+            first(next, beside)
+        };
         let done = clock::micros();
         own.stalled(done.saturating_sub(begin));
         own.look(done, &agent);
@@ -107,6 +137,20 @@ fn serve(mut agent: Agent<'_>, port: &mut Port, boot: &Boot, run: Option<u32>) -
         own.slept(clock::micros().saturating_sub(done));
     }
 }
+
+/// The earlier one.
+#[cfg(feature = "serial")]
+fn first(one: Next, other: Next) -> Next {
+    match (one, other) {
+        (Next::Now, _) | (_, Next::Now) => Next::Now,
+        (Next::Idle, next) | (next, Next::Idle) => next,
+        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
+    }
+}
+
+/// The agent at the end of a serial line: what goes out and is not acknowledged, a profile, and a request of 80 PMIDs.
+#[cfg(feature = "serial")]
+type Line = uart::Uart<256, 160, 336>;
 
 /// What the loop sees of itself.
 #[derive(Default)]
@@ -175,6 +219,13 @@ impl Boot {
         let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
         let (secs, micros) = wall;
         Self { wall, seed: (secs << 32 ^ micros ^ mac).wrapping_mul(GOLDEN) }
+    }
+
+    /// A number that is another one after each start.
+    #[cfg(feature = "serial")]
+    fn number(&self) -> u32 {
+        let [a, b, c, d, ..] = self.seed.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// The time since 1970, or since boot.
