@@ -35,11 +35,14 @@ fn no_wrong_byte_is_delivered_and_every_client_that_stays_finishes() {
         let mut reader = world.talk(Protocol::Http, known.pages.clone());
         reader.piece = rng.usize(1..200);
         world.near().talks.push(reader);
-        (world.near().out.faults, world.near().back.faults) = (faults, Faults::of(&mut rng));
+        let back = Faults::of(&mut rng);
+        (world.near().out.faults, world.near().back.faults) = (faults, back);
         let is_done = world.until_done(LONG);
         for talk in &world.near().talks {
             assert_eq!(talk.wrong, None, "seed {seed}, {faults:?}");
             assert!(is_done && talk.is_content(), "seed {seed}, {faults:?}: {talk:?}");
+            let gets_through = [faults, back].iter().all(|faults| faults.loss == 0 && faults.corruption == 0);
+            assert!(talk.lost == 0 || !gets_through, "seed {seed}, {faults:?}, {back:?}: {talk:?}");
             lost += talk.lost;
         }
         damaged += world.near().out.damaged + world.near().back.damaged;
