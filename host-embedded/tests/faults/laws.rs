@@ -20,6 +20,23 @@ fn a_good_cable_gives_the_same_answers_each_time() {
 }
 
 #[test]
+fn no_answer_waits_for_anything_but_frames() {
+    let (mut world, known) = World::known(1);
+    for (protocol, asked) in [(Protocol::Pcp, &known.rounds), (Protocol::Http, &known.pages)] {
+        for offset in 0..20 {
+            world.pass(Duration::from_millis(offset));
+            let (start, talk) = (world.now, world.talk(protocol, asked.clone()));
+            world.near().talks = vec![talk];
+            assert!(world.until_done(AGAIN));
+            // There and back for two connections, for two requests, and for each two segments of a page.
+            let most = Duration::from_millis(14 * u64::try_from(asked.len()).unwrap() + 4);
+            let took = world.now.saturating_since(start);
+            assert!(took <= most, "{protocol:?}: {took:?} of virtual time for {} answers", asked.len());
+        }
+    }
+}
+
+#[test]
 fn no_wrong_byte_is_delivered_and_every_client_that_stays_finishes() {
     let mut lost = 0;
     let mut damaged = 0;
