@@ -46,11 +46,11 @@ fn no_wrong_byte_is_delivered_and_every_client_that_stays_finishes() {
         let faults = Faults::of(&mut rng);
         for _ in 0..2 {
             let mut talk = world.talk(Protocol::Pcp, known.rounds.clone());
-            talk.piece = rng.usize(1..200);
+            (talk.piece, talk.window) = (rng.usize(1..200), rng.usize(300..8192));
             world.near().talks.push(talk);
         }
         let mut reader = world.talk(Protocol::Http, known.pages.clone());
-        reader.piece = rng.usize(1..200);
+        (reader.piece, reader.window) = (rng.usize(1..200), rng.usize(300..8192));
         world.near().talks.push(reader);
         let back = Faults::of(&mut rng);
         (world.near().out.faults, world.near().back.faults) = (faults, back);
