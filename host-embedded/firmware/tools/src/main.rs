@@ -40,6 +40,7 @@ fn run() -> Result<ExitCode, Error> {
 }
 
 fn settings(parser: &mut lexopt::Parser) -> Result<qemu::Settings, Error> {
+    let mut serial = false;
     let (mut board, mut nic, mut icount, mut capture, mut rest) =
         (String::new(), None, None, None, Vec::new());
     while let Some(arg) = parser.next()? {
@@ -48,13 +49,14 @@ fn settings(parser: &mut lexopt::Parser) -> Result<qemu::Settings, Error> {
             Long("capture") => capture = Some(PathBuf::from(parser.value()?)),
             Long("nic") => nic = Some(parser.value()?.string()?),
             Long("icount") => icount = Some(parser.value()?.string()?),
+            Long("serial") => serial = true,
             Value(value) => rest.push(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let mut rest = rest.into_iter();
     let image = PathBuf::from(rest.next().ok_or("which image?")?);
-    Ok(qemu::Settings { image, board, nic, icount, capture, arguments: rest.collect() })
+    Ok(qemu::Settings { image, board, nic, icount, capture, serial, arguments: rest.collect() })
 }
 
 fn read(image: &Path) -> Result<Vec<u8>, Error> {
