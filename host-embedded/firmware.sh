@@ -109,8 +109,8 @@ case $command in
         "$tools" size --board "$board" "$image"
         ;;
     panics)
-        build_all
-        "$tools" panics "$image"
+        toolchain
+        build "$board,$all,locations" "$out/panics.elf" && build_tools && "$tools" panics "$out/panics.elf"
         ;;
     image) echo "$image" ;;
     *) usage ;;
