@@ -81,7 +81,7 @@ table() {
         [ $part = board ] || so_far=$so_far,$part
         build "$so_far" "$out/part.elf" || return 1
         read -r _ f _ r < <("$tools" weigh "$out/part.elf")
-        echo "| $part | $f | $r | $((f - flash)) |"
+        echo "| ${part/#board/board, TCP\/IP, store} | $f | $r | $((f - flash)) |"
         flash=$f
     done
 }
