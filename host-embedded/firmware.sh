@@ -38,7 +38,7 @@ out=$(cargo metadata --manifest-path "$here/../Cargo.toml" --format-version 1 --
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/firmware || exit 2
 image=$out/$board-$bin.elf
 tools=$out/firmware-tools
-all=collector,exporter,scraper,dhcp,qemu,defmt
+all=collector,exporter,scraper,dhcp,serial,qemu,defmt
 
 # build FEATURES IMAGE: an image that others may be running is replaced, not written over.
 build() {
@@ -77,7 +77,7 @@ table() {
     local so_far=$board flash=0 f r part
     echo '| with | flash | RAM | adds |'
     echo '|---|---|---|---|'
-    for part in board collector exporter scraper dhcp qemu defmt; do
+    for part in board collector exporter scraper dhcp serial qemu defmt; do
         [ $part = board ] || so_far=$so_far,$part
         build "$so_far" "$out/part.elf" || return 1
         read -r _ f _ r < <("$tools" weigh "$out/part.elf")

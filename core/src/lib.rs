@@ -11,5 +11,6 @@ pub mod pdu;
 pub mod role;
 pub mod serial;
 pub mod store;
+mod text;
 pub mod time;
 pub mod wire;

@@ -1,5 +1,5 @@
 //! Laws of the server's side of HTTP: windows change nothing, nothing is consumed that did not come, every request that
-//! is answered is answered whole, and what is found in a query is what was put there.
+//! is answered is answered whole and the site hears of each answer, and what is found in a query is what was put there.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,6 +20,7 @@ struct Pages {
     left: usize,
     asked: Vec<(String, String)>,
     ended: usize,
+    began: usize,
 }
 
 impl Site for Pages {
@@ -51,6 +52,10 @@ impl Site for Pages {
     fn end(&mut self) {
         self.ended += 1;
     }
+
+    fn began(&mut self, _: Status) {
+        self.began += 1;
+    }
 }
 
 /// Everything that is said to this input when it comes and goes in such windows, and what was asked of the site.
@@ -71,6 +76,8 @@ fn served(input: &[u8], step: usize, room: usize) -> (Vec<u8>, Vec<(String, Stri
         }
     }
     assert!(site.ended <= site.asked.len());
+    // Bodies do not say it.
+    assert_eq!(said.windows(9).filter(|text| text == b"HTTP/1.1 ").count(), site.began);
     // What is not consumed is the start of a request that is still allowed.
     assert!(to - from < 600);
     (said, site.asked, exporter.is_done())

@@ -22,6 +22,8 @@ fn main() {
         println!("cargo:rustc-link-search={out}");
         println!("cargo:rustc-link-arg-bins=--nmagic");
         println!("cargo:rustc-link-arg-bins=-Tlink.x");
+        // Functions that are the same to the last byte are there once.
+        println!("cargo:rustc-link-arg-bins=--icf=all");
         if has("defmt") {
             println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
         }

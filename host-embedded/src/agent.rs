@@ -434,11 +434,7 @@ impl<'m> Inner<'m> {
             return false;
         };
         self.stats.evicted = self.stats.evicted.wrapping_add(1);
-        let line = match place {
-            Place::Client(at) => self.clients.get_mut(at).map(Client::leave),
-            Place::Reader(at) => self.pages.get_mut(at).map(Reader::leave),
-        };
-        let Some(handle) = line.and_then(|line| line.vacate()) else { return false };
+        let Some(handle) = self.leave(place) else { return false };
         let socket = tcp_mut(&mut self.sockets, handle);
         let is_half = !matches!(socket.state(), State::Established | State::CloseWait);
         socket.abort();
@@ -449,14 +445,27 @@ impl<'m> Inner<'m> {
         true
     }
 
+    /// Forgets who was at a place, and gives its socket.
+    fn leave(&mut self, place: Place) -> Option<SocketHandle> {
+        let line = match place {
+            Place::Client(at) => self.clients.get_mut(at).map(Client::leave),
+            Place::Reader(at) => self.pages.get_mut(at).map(Reader::leave),
+        };
+        line.and_then(Line::vacate)
+    }
+
     /// Has whatever is free at a port listen; whether there was any.
     fn listen(&mut self, port: u16) -> bool {
         let mut any = false;
         for seat in 0..self.places() {
-            let line = self.place(seat).filter(|place| place.port() == port).and_then(|at| self.line(at));
-            let Some(handle) = line.and_then(|line| line.handle) else { continue };
+            let Some(place) = self.place(seat).filter(|place| place.port() == port) else { continue };
+            let Some(handle) = self.line(place).and_then(|line| line.handle) else { continue };
             let socket = tcp_mut(&mut self.sockets, handle);
-            any |= !socket.is_open() && socket.listen(port).is_ok();
+            if !socket.is_open() && socket.listen(port).is_ok() {
+                // Its next turn may find it connected again, which is not the connection that it was.
+                let _ = self.leave(place);
+                any = true;
+            }
         }
         any
     }

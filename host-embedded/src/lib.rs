@@ -4,7 +4,7 @@
 //! port 44321 and Prometheus on port 9100, and scrapes the neighbours that a question is about. Each call does a bounded
 //! piece of work and says when the next one is due, so that a device's own main loop goes on whatever arrives.
 //!
-//! A chip without a network has [`Uart`] instead, or beside it: the same metrics for the pmcd at the other end of a serial line.
+//! A chip without a network has `uart::Uart` instead, or beside it: the same metrics for the pmcd at the other end of a serial line.
 //!
 //! What it all needs of memory is one value, [`Memory`], for a `static`; its sizes are one table, [`memory`].
 #![no_std]
@@ -26,14 +26,14 @@ mod readme;
 pub mod rules;
 mod settings;
 mod stats;
-mod uart;
+#[cfg(feature = "serial")]
+pub mod uart;
 
 pub use agent::{Agent, Next};
 pub use memory::Memory;
 pub use pmbridge_core::time;
 pub use settings::{Address, Error, Neighbour, Settings};
 pub use stats::Stats;
-pub use uart::{Uart, UartSettings};
 
 /// The code of the page for makers of firmware compiles.
 #[cfg(doctest)]

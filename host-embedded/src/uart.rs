@@ -3,26 +3,52 @@
 //! On the computer `pmbridge pmda --serial` relays between pmcd and what is here; the line between them is that of
 //! [`pmbridge_core::serial`]. A port is whatever embedded-io can read and write without waiting:
 //!
-//! ```text
-//! let mut uart = Uart::<256, 256, 512>::new(&UartSettings { baud: 115_200, boot: 0, domain: 144 });
-//! loop {
-//!     // Values that somebody waits for; not while an answer is half out.
-//!     if !uart.is_busy::<Memory>() && store.wanted(0).is_some() {
-//!         store.begin(source);
-//!         publish(&mut store);
-//!         store.published(source);
-//!     }
-//!     let mut cx = Context { store: &mut store, now: clock.now(), wall: clock.wall() };
-//!     if !uart.poll(&mut cx, &mut port) {
-//!         sleep_until_interrupt_or(uart.deadline::<Memory>());
+//! ```
+//! use pmbridge_embedded::{
+//!     Next,
+//!     metrics::{self, Entry},
+//!     time::{Instant, Timestamp},
+//!     uart::{self, Context, Fixed, Store, Uart},
+//! };
+//! use embedded_io::{Read, ReadReady, Write, WriteReady};
+//!
+//! /// One source with at most 16 metrics and 32 series, and 2 KiB of names, help and labels.
+//! type Memory = Fixed<1, 16, 32, 0, 128, 2048>;
+//!
+//! fn run(
+//!     table: &[Entry],
+//!     store: &mut Store<Memory>,
+//!     port: &mut (impl Read + Write + ReadReady + WriteReady),
+//!     now: fn() -> Instant,
+//!     sleep: fn(Option<Instant>),
+//! ) -> Result<(), metrics::Error> {
+//!     let source = store.add_source("device", "", Some(1))?;
+//!     metrics::declare(table, store, source)?;
+//!     let mut uart = Uart::<256, 256, 512>::new(&uart::Settings { baud: 115_200, boot: 0 });
+//!     loop {
+//!         let wall = Timestamp::default();
+//!         let polled = uart.poll(&mut Context { store, now: now(), wall }, port);
+//!         // Somebody waits for values. An answer that is half out has promised its length.
+//!         if !polled.is_busy && store.wanted(0).is_some() {
+//!             metrics::publish(table, store, source);
+//!             continue;
+//!         }
+//!         match polled.next {
+//!             Next::Now => {}
+//!             Next::At(at) => sleep(Some(at)), // until then, or until the port has or takes a byte
+//!             Next::Idle => sleep(None),
+//!         }
 //!     }
 //! }
 //! ```
+//!
+//! Beside an agent with a network it shares what that one knows: `agent.beside(now, wall, |cx| uart.poll(cx,
+//! &mut port).is_busy)`.
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use pmbridge_core::{
     role::{
-        Context, Role,
+        Role,
         agent::{self, Agent},
     },
     serial::{Event, Listener, Pace, frame::PAYLOAD},
@@ -31,18 +57,35 @@ use pmbridge_core::{
     wire::drop_front,
 };
 
+use crate::Next;
+
+pub use pmbridge_core::{
+    role::Context,
+    store::{Fixed, Store},
+};
+
 /// What a chip says of itself and of its line.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::exhaustive_structs, reason = "the firmware chooses all of it")]
-pub struct UartSettings {
+pub struct Settings {
     /// Bits in a second, 9600 at least.
     pub baud: u32,
     /// A number that differs between boots as well as the chip can make it: a random one, a counter that is kept, a
     /// wall clock. With 0 all goes well too, save that a boot in the very moment in which a session opens may go
     /// unnoticed.
     pub boot: u32,
-    /// The domain of the metrics in the store. The relay translates it into that of pmcd.conf.
-    pub domain: u16,
+}
+
+/// How it fares after a [`poll`](Uart::poll).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(clippy::exhaustive_structs, reason = "it says all")]
+pub struct Polled {
+    /// When to poll again.
+    pub next: Next,
+    /// An answer is half out, so that the store must stay as it is. One whose reader is gone ends after 5 s.
+    pub is_busy: bool,
 }
 
 /// The agent on one line.
@@ -66,9 +109,9 @@ pub struct Uart<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> {
 
 impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PROFILE, MEMORY> {
     /// A line on which nothing came yet.
-    pub const fn new(settings: &UartSettings) -> Self {
+    pub const fn new(settings: &Settings) -> Self {
         Self {
-            link: Listener::new(Pace::of_baud(settings.baud), settings.boot, settings.domain),
+            link: Listener::new(Pace::of_baud(settings.baud), settings.boot, 0),
             agent: Agent::with_memory(AGENT, [0; MEMORY]),
             window: [0; PAYLOAD],
             filled: 0,
@@ -79,14 +122,16 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
         }
     }
 
-    /// Moves what can be moved without waiting, no more than a few frames; whether anything was.
+    /// Moves what can be moved without waiting, no more than a few frames.
     ///
-    /// To be called when the port has bytes or takes some, when a source was scraped or published, and at the
-    /// [deadline](Self::deadline). A port's errors are bytes that are lost, as others are.
-    pub fn poll<S: Storage, P>(&mut self, cx: &mut Context<'_, S>, port: &mut P) -> bool
+    /// To be called when the port has bytes or takes some, when a source was scraped or published, and when it said so
+    /// the last time. A port's errors are bytes that are lost, as others are.
+    pub fn poll<S: Storage, P>(&mut self, cx: &mut Context<'_, S>, port: &mut P) -> Polled
     where
         P: Read + Write + ReadReady + WriteReady,
     {
+        // The relay translates it into that of pmcd.conf.
+        self.link.set_domain(cx.store.domain());
         if self.line.is_empty() && port.read_ready().unwrap_or(false) {
             match port.read(&mut self.line.bytes) {
                 Ok(n) => self.line.fill(n),
@@ -95,17 +140,14 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
         }
         let mut moved = self.receive(cx);
         moved |= self.answer(cx);
-        moved | self.transmit(cx.now, port)
-    }
-
-    /// When to poll again though nothing happens.
-    pub fn deadline<S: Storage>(&self) -> Option<Instant> {
-        [self.link.deadline(), Role::<S>::deadline(&self.agent)].into_iter().flatten().min()
-    }
-
-    /// Whether an answer is half out, so that the store must stay as it is. One whose reader is gone ends after 5 s.
-    pub fn is_busy<S: Storage>(&self) -> bool {
-        Role::<S>::is_busy(&self.agent)
+        moved |= self.transmit(cx.now, port);
+        let deadlines = [self.link.deadline(), Role::<S>::deadline(&self.agent)];
+        let next = match deadlines.into_iter().flatten().min() {
+            _ if moved => Next::Now,
+            Some(at) => Next::At(at),
+            None => Next::Idle,
+        };
+        Polled { next, is_busy: Role::<S>::is_busy(&self.agent) }
     }
 
     /// Whether the computer is there.

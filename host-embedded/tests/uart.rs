@@ -15,7 +15,13 @@ use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use line::{Chance, Wire, for_seeds};
 use pmbridge_core::{
     pcp::{Semantics, Status, Type, Units},
-    pdu::{self, Kind, Pmids, creds, error::Report, fetch::Fetch, pmns::Traverse},
+    pdu::{
+        self, Kind, Pmids, creds,
+        error::Report,
+        fetch::Fetch,
+        pmns::{self, Traverse},
+        result::Results,
+    },
     role::{
         Context,
         relay::{Far, Relay, Settings, Side},
@@ -25,7 +31,12 @@ use pmbridge_core::{
     time::{Duration, Instant, Timestamp},
     wire::Writer,
 };
-use pmbridge_embedded::{Uart, UartSettings};
+use pmbridge_embedded::{
+    Address, Agent, Next, Settings as AgentSettings, memory,
+    metrics::{Metric, metrics},
+    uart::{self, Uart},
+};
+use smoltcp::phy::{Loopback, Medium};
 
 type Memory = Fixed<2, 40, 40, 0, 256, 2048>;
 type Chip = Uart<256, 128, 256>;
@@ -95,6 +106,9 @@ struct World {
     store: Box<Store<Memory>>,
     source: SourceId,
     chip: Box<Chip>,
+    is_busy: bool,
+    /// The agent with a network whose store the chip's line shares, in the place of the one here.
+    agent: Option<(Agent<'static>, Loopback)>,
     boots: u32,
     down: Wire,
     up: Wire,
@@ -119,7 +133,7 @@ fn emitted(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 }
 
 fn chip(boots: u32) -> Box<Chip> {
-    Box::new(Uart::new(&UartSettings { baud: BAUD, boot: boots, domain: 7 }))
+    Box::new(Uart::new(&uart::Settings { baud: BAUD, boot: boots }))
 }
 
 impl World {
@@ -153,6 +167,8 @@ impl World {
             store,
             source,
             chip: chip(0),
+            is_busy: false,
+            agent: None,
             boots: 0,
             down: Wire::default(),
             up: Wire::default(),
@@ -180,13 +196,22 @@ impl World {
         let (now, wall) = (Instant::from_millis(self.millis), Timestamp::default());
         let mut port =
             Port { down: &mut self.down, up: &mut self.up, chance: &mut self.chance, errors: self.errors };
+        let chip = &mut self.chip;
         for _ in 0..8 {
-            if self.store.wanted(0).is_some() && !self.chip.is_busy::<Memory>() {
+            if let Some((agent, device)) = &mut self.agent {
+                agent.poll(device, now, wall);
+                agent.beside(now, wall, |cx| {
+                    self.is_busy = chip.poll(cx, &mut port).is_busy;
+                    self.is_busy
+                });
+                continue;
+            }
+            let polled = chip.poll(&mut Context { store: &mut *self.store, now, wall }, &mut port);
+            self.is_busy = polled.is_busy;
+            if !polled.is_busy && self.store.wanted(0).is_some() {
                 self.store.begin(self.source);
                 self.store.published(self.source);
-            }
-            let mut cx = Context { store: &mut *self.store, now, wall };
-            if !self.chip.poll(&mut cx, &mut port) {
+            } else if polled.next != Next::Now {
                 break;
             }
         }
@@ -369,14 +394,53 @@ fn an_answer_whose_reader_is_gone_does_not_hold_the_store_for_ever() {
     let mut world = World::new(1);
     assert_eq!(kind(&world.ask(&questions()[0], |_| {})), Kind::RESULT);
     world.asks.extend_from_slice(&questions()[0]);
-    while !world.chip.is_busy::<Memory>() {
+    while !world.is_busy {
         world.tick();
     }
     (world.down.lost, world.up.lost) = (10_000, 10_000);
     let since = world.millis;
-    while world.chip.is_busy::<Memory>() {
+    while world.is_busy {
         world.tick();
         assert!(world.millis < since + 6000);
     }
     assert!(!world.chip.is_open());
+}
+
+metrics! {
+    static TABLE;
+    static LEVEL: Metric<u32> = Metric::gauge("device.level", "How full it is");
+}
+
+#[test]
+fn beside_a_network_the_line_tells_what_the_agent_knows() {
+    let mut world = World::new(1);
+    let settings = AgentSettings {
+        labels: "",
+        mac: [2, 0, 0, 0, 0, 1],
+        address: Address::Static { address: [10, 0, 0, 1], prefix: 8, gateway: None },
+        neighbours: &[],
+        seed: 1,
+    };
+    let mut device = Loopback::new(Medium::Ethernet);
+    let memory: &'static mut memory::Standard<'static> = Box::leak(Box::new(memory::Standard::new()));
+    let agent = Agent::new(memory, &mut device, TABLE, &settings, Instant::START).unwrap();
+    world.agent = Some((agent, device));
+    world.reboot();
+    let names = emitted(|w| {
+        w.words([40, Kind::PMNS_NAMES.0, 3, 13, 0, 1, 12]);
+        w.text(b"device.level");
+    });
+    let answer = world.ask(&names, |_| {});
+    let pmid = pmns::Ids::parse(&answer[12..]).unwrap().pmids.at(0).unwrap();
+    assert_eq!(pmid.domain(), 144);
+    let ids = pmid.to_bits().to_be_bytes();
+    let fetch = Fetch { kind: Kind::FETCH, context: 0, pmids: Pmids::new(&ids) };
+    for level in [7, 8] {
+        LEVEL.set(0, level);
+        let answer = world.ask(&emitted(|w| fetch.emit(3, w)), |_| {});
+        let results = Results::parse(Kind::RESULT, &answer[12..]).unwrap();
+        let values = results.iter().next().unwrap();
+        // Published as it was asked for.
+        assert_eq!(values.values().next().unwrap().word, level);
+    }
 }

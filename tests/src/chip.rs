@@ -17,7 +17,8 @@ use pmbridge_core::pcp::{Semantics, Type, Units};
 use pmbridge_core::role::Context;
 use pmbridge_core::store::{Declaration, Fixed, Instance, Instances, MetricId, Published, SourceId, Store};
 use pmbridge_core::time::{Instant, Timestamp};
-use pmbridge_embedded::{Uart, UartSettings};
+use pmbridge_embedded::Next;
+use pmbridge_embedded::uart::{Settings, Uart};
 
 /// A line: what the computer opens is at a path, what the chip has is here.
 #[derive(Debug)]
@@ -106,19 +107,18 @@ fn run(mut port: Port, boot: u32, program: Program, stop: &AtomicBool) -> u32 {
     let source = store.add_source("chip", "board=\"eval\"", Some(1)).expect("room");
     let ids = declare(&mut store, source, program);
     store.on_demand(source);
-    let mut uart = Uart::<256, 256, 512>::new(&UartSettings { baud: 115_200, boot, domain: program.domain });
+    let mut uart = Uart::<256, 256, 512>::new(&Settings { baud: 115_200, boot });
     let start = std::time::Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let millis = u64::try_from(start.elapsed().as_millis()).expect("a short test");
         let now = Instant::from_millis(millis);
         let wall = Timestamp { secs: 1, nanos: 0 };
-        if !uart.is_busy::<Memory>() && store.wanted(0).is_some() {
+        let polled = uart.poll(&mut Context { store: &mut store, now, wall }, &mut port);
+        if !polled.is_busy && store.wanted(0).is_some() {
             store.begin(source);
             publish(&mut store, &ids, millis);
             store.published(source);
-        }
-        let mut cx = Context { store: &mut store, now, wall };
-        if !uart.poll(&mut cx, &mut port) {
+        } else if polled.next != Next::Now {
             // A chip would sleep until its next interrupt.
             let mut fds = [PollFd::new(port.0.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut fds, PollTimeout::from(2_u8));

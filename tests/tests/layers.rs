@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 const CORE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("time", &[]),
+    ("float", &[]),
+    ("text", &[]),
     ("pcp", &[]),
     ("pdu", &["wire", "time", "pcp"]),
-    ("exposition", &["time"]),
-    ("http", &["wire"]),
-    ("mapping", &["pcp", "exposition"]),
-    ("store", &["time", "pcp", "exposition", "mapping"]),
+    ("exposition", &["time", "float", "text", "http"]),
+    ("http", &["wire", "text"]),
+    ("mapping", &["float", "pcp", "exposition"]),
+    ("store", &["time", "float", "pcp", "exposition", "mapping"]),
     ("serial", &["wire", "time"]),
-    ("role", &["wire", "time", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
+    ("role", &["wire", "time", "float", "text", "pcp", "pdu", "exposition", "http", "mapping", "store"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,7 +1,10 @@
 //! Values as text that reads back as the same value: of integers all digits, of floats as few as do it.
 
 use super::{Put, number};
-use crate::float::{self, soft::INFINITE};
+use crate::{
+    float::{self, soft::INFINITE},
+    text,
+};
 
 /// Writes a double in the shortest text that reads back bit for bit. All NaNs are one.
 pub fn double(value: f64, put: Put<'_>) {
@@ -141,7 +144,8 @@ fn split_by_halves(rest: u128) -> (u128, u8) {
 }
 
 fn shortest(text: &str, put: Put<'_>) {
-    put(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    let text = text.as_bytes();
+    put(text::before(text, b".0").unwrap_or(text));
 }
 
 #[cold]

@@ -1,6 +1,7 @@
 //! The head of a response says how its body ends, and whether the connection outlives it.
 
 use super::{Error, body::Framing};
+use crate::text;
 
 /// What a scrape needs of the head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,25 +87,25 @@ impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (line, rest) = self.0.split_at_checked(memchr::memchr(b'\n', self.0)?)?;
-        self.0 = rest.get(1..)?;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        let (line, rest) = text::halves(self.0, b'\n')?;
+        self.0 = rest;
+        Some(text::bare(line))
     }
 }
 
 /// Minor version and code of a status line. The reason is for people.
 fn status(line: &[u8]) -> Option<(u8, u16)> {
-    let (minor, rest) = line.strip_prefix(VERSION)?.split_first()?;
+    let (minor, rest) = text::behind(line, VERSION)?.split_first()?;
     let minor = digit(*minor)?;
-    let (code, rest) = rest.strip_prefix(b" ")?.split_first_chunk::<3>()?;
+    let (code, rest) = text::behind(rest, b" ")?.split_first_chunk::<3>()?;
     let code = u16::try_from(decimal(code)?).ok()?;
     (code >= 100 && matches!(rest.first(), None | Some(b' '))).then_some((minor, code))
 }
 
 /// Name and value of a field. A folded line is none, nor is a name with blanks.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (name, rest) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-    let value = rest.get(1..)?.trim_ascii();
+    let (name, value) = text::halves(line, b':')?;
+    let value = value.trim_ascii();
     let named = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
     let clean = value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
     (named && clean).then_some((name, value))

@@ -6,6 +6,8 @@
 
 use core::str;
 
+use crate::text::{self, halves};
+
 use super::hex;
 
 /// A status of an answer.
@@ -146,12 +148,6 @@ impl<'a> Request<'a> {
 /// What stands between the separators, without the blanks around it.
 fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     text.split(move |byte| *byte == separator).map(<[u8]>::trim_ascii)
-}
-
-/// What stands before and behind the first of these bytes.
-fn halves(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let (before, rest) = text.split_at_checked(memchr::memchr(separator, text)?)?;
-    Some((before, rest.get(1..)?))
 }
 
 /// The weight that a parameter is, if it is one.
@@ -310,7 +306,7 @@ impl<'a> Line<'a> {
         };
         let (is_old, is_new) = (version == b"HTTP/1.0", version == b"HTTP/1.1");
         if !is_old && !is_new {
-            let Some([major, b'.', minor]) = version.strip_prefix(b"HTTP/") else {
+            let [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = version else {
                 return Err(Status::BAD_REQUEST);
             };
             if !major.is_ascii_digit() || !minor.is_ascii_digit() {
@@ -347,6 +343,7 @@ const METHODS: [(&str, Option<Method>); 9] = [
 ];
 
 /// Path and query of a target. RFC 9112, section 3.2.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn split(target: &[u8], method: Option<Method>) -> Result<(&[u8], &[u8]), Status> {
     if target.iter().any(|byte| matches!(byte, b'#' | b'\t' | 0x7f)) {
         return Err(Status::BAD_REQUEST);
@@ -367,7 +364,7 @@ fn split(target: &[u8], method: Option<Method>) -> Result<(&[u8], &[u8]), Status
 fn behind_host(target: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = halves(target, b':')?;
     let known = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
-    let rest = rest.strip_prefix(b"//").filter(|_| known)?;
+    let rest = text::behind(rest, b"//").filter(|_| known)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (host, local) = rest.split_at_checked(end)?;
     (is_host(host) && !host.is_empty()).then_some(local)
@@ -390,6 +387,7 @@ struct Fields {
 }
 
 impl Fields {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Status> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if is(b"host") {

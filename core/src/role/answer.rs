@@ -174,7 +174,9 @@ impl Answerer {
                 return false;
             }
             self.at = if of_host {
-                let asked = ask_host(cx, request);
+                // The ticket is drawn now, so that what is published tells of the scrapes that were waited for.
+                let asked = cx.store.ticket();
+                want(cx, request, asked, true);
                 At::Asking { since, asked, until: cx.now.saturating_add(HOST), ready: 0 }
             } else {
                 At::telling(since)
@@ -217,29 +219,15 @@ impl Answerer {
     /// Wants what the request needs.
     fn wait<S: Storage>(&self, cx: &mut Context<'_, S>, request: Request<'_>) -> At {
         let since = cx.store.ticket();
-        let (mut of_host, mut last) = (false, None);
         if is_about_names(request.kind) {
             cx.store.want_old(since, cx.now);
         }
-        if let Ok(pmids) = fetched(request) {
-            for pmid in pmids.iter() {
-                let view = cx.store.view();
-                // A cluster is of one source.
-                if last == Some((pmid.domain(), pmid.cluster())) {
-                    continue;
-                }
-                let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
-                last = Some((pmid.domain(), pmid.cluster()));
-                of_host |= view.is_on_demand(source);
-                if view.is_scraped(source) {
-                    cx.store.want(source, since, cx.now);
-                }
-            }
-        }
+        let of_host = want(cx, request, since, false);
         At::Waiting { since, until: cx.now.saturating_add(self.budget), ready: 0, of_host }
     }
 
     /// Puts as much of the answer out as there is room for; whether that was the rest of it.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn tell(&mut self, scope: &Scope<'_>, ask: &Ask<'_>, output: &mut [u8]) -> (usize, bool) {
         let At::Telling { since, len, place, skip } = self.at else { return (0, true) };
         let (len, mut place) = if len == 0 { ask.measure(scope) } else { (len, place) };
@@ -305,19 +293,27 @@ fn is_scraped<S: Storage>(
     (ready, true)
 }
 
-/// Wants the sources of which the host publishes values when somebody asks.
-///
-/// The ticket is drawn now, so that what is published tells of the scrapes that the request has waited for.
-fn ask_host<S: Storage>(cx: &mut Context<'_, S>, request: Request<'_>) -> Ticket {
-    let asked = cx.store.ticket();
-    if let Ok(pmids) = fetched(request) {
-        for pmid in pmids.iter() {
-            if let Some(source) = on_demand(cx.store.view(), pmid) {
-                cx.store.want(source, asked, cx.now);
-            }
+/// Wants the sources that a fetch is for: those that are scraped, or those of which the host publishes values when
+/// somebody asks. Whether there are any of the latter.
+fn want<S: Storage>(cx: &mut Context<'_, S>, request: Request<'_>, since: Ticket, on_demand: bool) -> bool {
+    let (mut of_host, mut last) = (false, None);
+    let pmids = fetched(request).unwrap_or(Pmids::new(&[]));
+    for pmid in pmids.iter() {
+        // A cluster is of one source.
+        let this = Some((pmid.domain(), pmid.cluster()));
+        if this == last {
+            continue;
+        }
+        let view = cx.store.view();
+        let Some(source) = view.identified(pmid).map(|m| view.source_of(m)) else { continue };
+        last = this;
+        let of_this = view.is_on_demand(source);
+        of_host |= of_this;
+        if if on_demand { of_this } else { view.is_scraped(source) } {
+            cx.store.want(source, since, cx.now);
         }
     }
-    asked
+    of_host
 }
 
 /// Whether the host has published since; and for how many PMIDs that is known.
@@ -354,6 +350,7 @@ fn fetched(request: Request<'_>) -> Result<Pmids<'_>, Status> {
 }
 
 /// What a request asks for. Whatever is wrong with it becomes the status that refuses it.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 fn ask<'a>(
     scope: &Scope<'a>,
     request: Request<'a>,

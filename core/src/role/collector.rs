@@ -145,6 +145,7 @@ impl<const PROFILE: usize, const CONTEXTS: usize> Contexts<PROFILE, CONTEXTS> {
     }
 
     /// The profile that holds for a request, or why there is none.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn profile(&self, request: Request<'_>) -> Result<Profile<'_>, Status> {
         let context = context_of(request);
         let mut known = self.profiles.iter().flatten();

@@ -11,6 +11,7 @@ use crate::{
     http,
     mapping::{Family, Rules},
     store::{Refusal, SourceId, Storage, Store},
+    text,
 };
 
 /// Why a line was not taken.
@@ -165,7 +166,7 @@ impl<B: Room, R: Rules> Document<B, R> {
         } else {
             let line = if self.held > 0 { self.buffer.start(self.held) } else { last };
             // Some editors put a mark in front of a file.
-            let mark = if self.stats.lines == 1 { line.strip_prefix(MARK) } else { None };
+            let mark = if self.stats.lines == 1 { text::behind(line, MARK) } else { None };
             take(store, self.source, mark.unwrap_or(line), &self.rules, &mut self.stats.samples)
         };
         self.held = 0;
@@ -203,7 +204,7 @@ fn take<S: Storage>(
     samples: &mut u64,
 ) -> Result<(), Reason> {
     // Servers that end lines with a carriage return too exist.
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = text::bare(line);
     if let Some((slot, at)) = store.next_in(source, line)
         && let Some(rest) = line.get(at..)
         && let Ok(tail) = exposition::tail(rest)

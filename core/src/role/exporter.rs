@@ -123,6 +123,8 @@ impl Limits {
 pub struct Exporter {
     limits: Limits,
     at: At,
+    /// What goes out.
+    reply: Reply,
     word: Word,
 }
 
@@ -138,13 +140,13 @@ enum At {
     /// A request waits for what it gets.
     Waits { by: Instant },
     /// The head of an answer goes out, and all of a canned one.
-    Answer(Reply),
+    Answer,
     /// The body goes out; this much is left of what was promised.
-    Plain { reply: Reply, left: Option<u64> },
+    Plain { left: Option<u64> },
     /// The body goes out in chunks.
-    Chunks(Reply),
+    Chunks,
     /// The end of the chunks goes out.
-    LastChunk(Reply),
+    LastChunk,
     /// Nothing more goes out.
     Done,
 }
@@ -168,12 +170,12 @@ enum Body {
 impl Exporter {
     /// One that has just been connected.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, at: At::New, word: Word(0) }
+        Self { limits, at: At::New, reply: Reply::last(Status::OK), word: Word(0) }
     }
 
     /// One that tells whoever connects this, and no more.
     pub const fn refusing(limits: Limits, status: Status) -> Self {
-        Self { limits, at: At::Answer(Reply::last(status)), word: Word(0) }
+        Self { limits, at: At::Answer, reply: Reply::last(status), word: Word(0) }
     }
 
     /// Takes from `input`, writes to `output`, and says how far it got.
@@ -199,8 +201,8 @@ impl Exporter {
                     Progress::NONE
                 }
                 At::Idle { .. } | At::Head { .. } | At::Waits { .. } => self.read(site, rest, now),
-                At::Answer(reply) => self.say(site, reply, room, now),
-                At::Plain { .. } | At::Chunks(_) | At::LastChunk(_) => self.body(site, room, now)?,
+                At::Answer => self.say(site, room, now),
+                At::Plain { .. } | At::Chunks | At::LastChunk => self.body(site, room, now)?,
                 // What comes behind the last word is dropped, so that the client can read it.
                 At::Done => Progress { consumed: rest.len(), produced: 0 },
             };
@@ -238,17 +240,17 @@ impl Exporter {
 
     /// Whether an answer's head is going out.
     pub const fn is_answering(&self) -> bool {
-        matches!(self.at, At::Answer(_))
+        matches!(self.at, At::Answer)
     }
 
     /// How much of a promised body is left, while it goes out.
     pub const fn body_left(&self) -> Option<u64> {
-        if let At::Plain { left, .. } = self.at { left } else { None }
+        if let At::Plain { left } = self.at { left } else { None }
     }
 
     /// So much of the body has been sent past the window.
     pub const fn passed(&mut self, bytes: u64) {
-        if let At::Plain { left: Some(left), .. } = &mut self.at {
+        if let At::Plain { left: Some(left) } = &mut self.at {
             *left = left.saturating_sub(bytes);
         }
     }
@@ -281,7 +283,7 @@ impl Exporter {
             Err(refused) => {
                 let body = Body::Words(refused.status);
                 let keep = refused.len.is_some();
-                self.at = At::Answer(Reply { body, is_head: refused.is_head, is_old: refused.is_old, keep });
+                self.begin(site, Reply { body, is_head: refused.is_head, is_old: refused.is_old, keep });
                 Progress { consumed: refused.len.unwrap_or(input.len()), produced: 0 }
             }
         }
@@ -317,24 +319,26 @@ impl Exporter {
         Progress { consumed: head.len, produced: 0 }
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn begin(&mut self, site: &mut dyn Site, reply: Reply) {
         site.began(reply.status());
-        self.at = At::Answer(reply);
+        (self.at, self.reply) = (At::Answer, reply);
     }
 
     /// Says the head of an answer.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn say(&mut self, site: &mut dyn Site, reply: Reply, room: &mut [u8], now: Instant) -> Progress {
+    fn say(&mut self, site: &mut dyn Site, room: &mut [u8], now: Instant) -> Progress {
+        let reply = &self.reply;
         let (produced, whole) = self.word.say(room, |w| reply.emit(site.fields(), w));
         if whole {
             match reply.body {
-                Body::Words(_) => self.next(reply, now),
+                Body::Words(_) => self.next(now),
                 Body::Site(_) if reply.is_head => {
                     site.end();
-                    self.next(reply, now);
+                    self.next(now);
                 }
-                Body::Site(Page { length: None, .. }) if !reply.is_old => self.at = At::Chunks(reply),
-                Body::Site(Page { length, .. }) => self.at = At::Plain { reply, left: length },
+                Body::Site(Page { length: None, .. }) if !reply.is_old => self.at = At::Chunks,
+                Body::Site(Page { length, .. }) => self.at = At::Plain { left: length },
             }
         }
         Progress { consumed: 0, produced }
@@ -343,8 +347,8 @@ impl Exporter {
     /// Has the site go on with the body.
     fn body(&mut self, site: &mut dyn Site, room: &mut [u8], now: Instant) -> Result<Progress, Error> {
         let (produced, ended) = match &mut self.at {
-            At::Plain { left: Some(0), .. } => (0, true),
-            At::Plain { left, .. } => {
+            At::Plain { left: Some(0) } => (0, true),
+            At::Plain { left } => {
                 let most = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
                 let len = room.len().min(most);
                 let room = room.get_mut(..len).ok_or(Error::Aborted)?;
@@ -360,26 +364,26 @@ impl Exporter {
                 }
                 (n, left.map_or(last, |left| left == 0))
             }
-            At::Chunks(reply) => {
+            At::Chunks => {
                 let (n, last) = chunk(site, room)?;
                 if last {
-                    self.at = At::LastChunk(*reply);
+                    self.at = At::LastChunk;
                 }
                 (n, false)
             }
-            At::LastChunk(_) => self.word.say(room, |w| w.bytes(b"0\r\n\r\n")),
+            At::LastChunk => self.word.say(room, |w| w.bytes(b"0\r\n\r\n")),
             _ => (0, false),
         };
-        if let (true, At::Plain { reply, .. } | At::LastChunk(reply)) = (ended, self.at) {
+        if ended {
             site.end();
-            self.next(reply, now);
+            self.next(now);
         }
         Ok(Progress { consumed: 0, produced })
     }
 
     /// The answer is out.
-    const fn next(&mut self, reply: Reply, now: Instant) {
-        self.at = if reply.keep {
+    const fn next(&mut self, now: Instant) {
+        self.at = if self.reply.keep {
             At::Idle { by: now.saturating_add(self.limits.idle), first: false }
         } else {
             At::Done
@@ -524,6 +528,7 @@ mod tests {
         lie: usize,
         left: usize,
         ended: usize,
+        began: usize,
     }
 
     impl Site for Pages {
@@ -559,6 +564,10 @@ mod tests {
             self.ended = self.ended.saturating_add(1);
         }
 
+        fn began(&mut self, _: Status) {
+            self.began = self.began.saturating_add(1);
+        }
+
         fn fields(&self) -> &str {
             "X: y\r\n"
         }
@@ -575,7 +584,10 @@ mod tests {
             out.extend_from_slice(&window[..done.produced]);
             if done.is_none() {
                 if to == input.len() {
-                    return Ok((String::from_utf8(out).unwrap(), exporter.is_done()));
+                    let text = String::from_utf8(out).unwrap();
+                    // Whoever thought of an answer: the site was told of it.
+                    assert_eq!(site.began, text.matches("HTTP/1.1 ").count(), "{text}");
+                    return Ok((text, exporter.is_done()));
                 }
                 to = to.saturating_add(size).min(input.len());
             }

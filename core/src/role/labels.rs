@@ -275,6 +275,7 @@ impl<'a> Set<'a> {
     }
 
     /// The label whose name comes next after `before`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn after(self, scope: &Scope<'a>, before: &str) -> Option<Found<'a>> {
         let view = scope.view;
         let sent = |label: Label<'a>| Found { name: label.name.raw(), value: Value::Sent(label), flags: 0 };

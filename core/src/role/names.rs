@@ -7,6 +7,7 @@ use crate::{
         self, Kind, Pmids,
         pmns::{Child, IdsHead, LEAF, NONLEAF, Name, Names, NamesHead, NamesReader, string_len},
     },
+    text,
     wire::{Reader, Writer, count},
 };
 
@@ -105,14 +106,10 @@ impl<'a> Listing<'a> {
                     at = at.saturating_add(1);
                 }
                 let rest = below(name_at(at)?, prefix)?;
-                let child = rest.split(|&b| b == b'.').next()?;
+                let child = part(rest);
                 let leaf = child.len() == rest.len();
                 let mut next = at.saturating_add(1);
-                while name_at(next)
-                    .and_then(|n| below(n, prefix))
-                    .and_then(|r| r.split(|&b| b == b'.').next())
-                    == Some(child)
-                {
+                while name_at(next).and_then(|n| below(n, prefix)).map(part) == Some(child) {
                     next = next.saturating_add(1);
                 }
                 Some((child, leaf, next))
@@ -121,9 +118,14 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// A name up to its first dot.
+fn part(name: &[u8]) -> &[u8] {
+    text::halves(name, b'.').map_or(name, |(part, _)| part)
+}
+
 /// What follows `prefix` and a dot in `name`; all of it where there is no prefix.
 fn below<'a>(name: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    if prefix.is_empty() { Some(name) } else { name.strip_prefix(prefix)?.strip_prefix(b".") }
+    if prefix.is_empty() { Some(name) } else { text::behind(text::behind(name, prefix)?, b".") }
 }
 
 fn is_leaf(scope: &Scope<'_>, name: &[u8]) -> bool {

@@ -313,6 +313,7 @@ impl<'a> Scope<'a, '_> {
     }
 
     /// Writes what stands above samples.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn head(&self, lines: &Lines, w: &mut Writer<'_>) {
         let Some(first) = self.view.metric(lines.first) else { return };
         let open = self.format == Format::OpenMetrics;

@@ -47,6 +47,11 @@ impl<const ROOM: usize> Listener<ROOM> {
         }
     }
 
+    /// Says another domain from the next session on.
+    pub const fn set_domain(&mut self, domain: u16) {
+        self.domain = domain;
+    }
+
     /// Whether there is a session.
     pub const fn is_open(&self) -> bool {
         self.number.is_some()

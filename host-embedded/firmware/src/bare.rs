@@ -36,12 +36,15 @@ blocks! {
     ethernet: board::Ethernet, 0x4004_8000;
     timer: board::Timer, 0x4003_0000;
     system: board::System, 0x400f_e000;
+    serial: board::Serial, 0x4000_c000;
+    pins: board::Pins, 0x4000_4000;
 }
 
 #[cfg(feature = "mps2-an385")]
 blocks! {
     ethernet: board::Ethernet, 0x4020_0000;
     timer: board::Timer, 0x4000_0000;
+    serial: board::Serial, 0x4000_4000;
 }
 
 /// Lets an interrupt end a sleep. It is never taken: whoever sleeps has all of them off, and masks it again.

@@ -8,7 +8,10 @@ mod bare;
 pub mod board;
 pub mod clock;
 pub mod end;
+mod mem;
 pub mod port;
+#[cfg(feature = "serial")]
+pub mod serial;
 pub mod sleep;
 
 pub use bare::{stack_peak, stack_size};

@@ -7,11 +7,20 @@ mod device;
 mod told;
 
 use cortex_m_rt::{entry, exception};
+#[cfg(feature = "serial")]
+use pmbridge_embedded::uart;
 use pmbridge_embedded::{
     Agent, Next, Settings, memory,
     time::{Instant, Timestamp},
 };
-use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep, stack_peak, stack_size};
+#[cfg(feature = "serial")]
+use pmbridge_firmware::serial::Serial;
+use pmbridge_firmware::{
+    board::Board,
+    clock, end,
+    port::{LONGEST, Port},
+    sleep, stack_peak, stack_size,
+};
 
 /// A line of the log, where there is one.
 macro_rules! log {
@@ -24,7 +33,10 @@ macro_rules! log {
 #[entry]
 fn main() -> ! {
     static mut MEMORY: Memory = Memory::new();
-    static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
+    static mut RECEIVED: [u8; LONGEST] = [0; LONGEST];
+    static mut TO_SEND: [u8; memory::FRAME] = [0; memory::FRAME];
+    #[cfg(feature = "serial")]
+    static mut LINE: Option<(Line, Serial)> = None;
     #[cfg(feature = "qemu")]
     static mut ROOM: Option<told::Room> = None;
 
@@ -59,15 +71,23 @@ fn main() -> ! {
     let run = None;
     device::VERSION.set(env!("CARGO_PKG_VERSION"));
     device::STACK.set(1, count(stack_size()));
-    let mut port = Port::new(board, FRAMES);
+    #[cfg(feature = "serial")]
+    let line = (Line::new(&uart::Settings { baud: 115_200, boot: boot.number() }), Serial::of(&board));
+    let mut port = Port::new(board, RECEIVED, TO_SEND);
     let agent = start(MEMORY, &mut port, &settings);
     log!(info, "up: {=str}", pmbridge_firmware::board::NAME);
-    serve(agent, &mut port, &boot, run)
+    serve(
+        agent,
+        &mut port,
+        #[cfg(feature = "serial")]
+        LINE.insert(line),
+        (&boot, run),
+    )
 }
 
 /// An agent in its memory. What it takes of the stack to make one is free again behind this.
 #[inline(never)]
-fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Settings) -> Agent<'static> {
+fn start(memory: &'static mut Memory, port: &mut Port, settings: &Settings) -> Agent<'static> {
     match Agent::new(memory, port, device::TABLE, settings, at(clock::micros())) {
         Ok(agent) => agent,
         Err(_error) => {
@@ -79,12 +99,28 @@ fn start(memory: &'static mut Memory, port: &mut Port<FRAME>, settings: &Setting
 
 /// The main loop: whatever is to be done, then sleep.
 #[inline(never)]
-fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<u32>) -> ! {
+fn serve(
+    mut agent: Agent<'_>,
+    port: &mut Port,
+    #[cfg(feature = "serial")] (uart, line): &mut (Line, Serial),
+    (boot, run): (&Boot, Option<u32>),
+) -> ! {
     let mut own = Own::default();
     loop {
         let begin = clock::micros();
         own.tell(begin, port);
-        let next = agent.poll(port, at(begin), boot.wall(begin));
+        let (now, wall) = (at(begin), boot.wall(begin));
+        let next = agent.poll(port, now, wall);
+        #[cfg(feature = "serial")]
+        let next = {
+            let mut beside = Next::Idle;
+            agent.beside(now, wall, |cx| {
+                let polled = uart.poll(cx, line);
+                beside = polled.next;
+                polled.is_busy
+            });
+            first(next, beside)
+        };
         let done = clock::micros();
         own.stalled(done.saturating_sub(begin));
         own.look(done, &agent);
@@ -102,6 +138,20 @@ fn serve(mut agent: Agent<'_>, port: &mut Port<FRAME>, boot: &Boot, run: Option<
     }
 }
 
+/// The earlier one.
+#[cfg(feature = "serial")]
+fn first(one: Next, other: Next) -> Next {
+    match (one, other) {
+        (Next::Now, _) | (_, Next::Now) => Next::Now,
+        (Next::Idle, next) | (next, Next::Idle) => next,
+        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
+    }
+}
+
+/// The agent at the end of a serial line: what goes out and is not acknowledged, a profile, and a request of 80 PMIDs.
+#[cfg(feature = "serial")]
+type Line = uart::Uart<256, 160, 336>;
+
 /// What the loop sees of itself.
 #[derive(Default)]
 struct Own {
@@ -114,7 +164,7 @@ struct Own {
 
 impl Own {
     /// Sets what may be asked for.
-    fn tell(&self, now: u64, port: &Port<FRAME>) {
+    fn tell(&self, now: u64, port: &Port) {
         device::UPTIME.set(0, now / 1_000_000);
         device::IDLE.set(0, self.slept);
         let counts = port.counts();
@@ -171,6 +221,13 @@ impl Boot {
         Self { wall, seed: (secs << 32 ^ micros ^ mac).wrapping_mul(GOLDEN) }
     }
 
+    /// A number that is another one after each start.
+    #[cfg(feature = "serial")]
+    fn number(&self) -> u32 {
+        let [a, b, c, d, ..] = self.seed.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     /// The time since 1970, or since boot.
     fn wall(&self, now: u64) -> Timestamp {
         let (secs, began) = self.wall;
@@ -194,8 +251,6 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Bytes of a frame: of the agent's longest, and of DHCP's.
-const FRAME: usize = 600;
 /// Microseconds between two looks at what changes seldom.
 const LOOK: u64 = 250_000;
 /// Spreads the bits of a seed.

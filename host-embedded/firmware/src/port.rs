@@ -5,13 +5,19 @@ use smoltcp::{
     time::Instant,
 };
 
+use pmbridge_embedded::memory;
+
 use crate::board::Board;
 
-/// The port and room for a frame each way, of `FRAME` bytes without its CRC at most. Longer ones are lost.
-pub struct Port<const FRAME: usize> {
+/// Bytes of the longest frame that comes. smoltcp offers a window as long as a frame without the headers of IP and TCP, and
+/// some peers fill it, whatever they were told of segments.
+pub const LONGEST: usize = memory::FRAME + 14;
+
+/// The port and room for a frame each way, without its CRC. Those that come and are longer are lost.
+pub struct Port {
     board: Board,
-    received: &'static mut [u8; FRAME],
-    to_send: &'static mut [u8; FRAME],
+    received: &'static mut [u8],
+    to_send: &'static mut [u8],
     counts: Counts,
 }
 
@@ -26,9 +32,9 @@ pub struct Counts {
     pub lost: u32,
 }
 
-impl<const FRAME: usize> Port<FRAME> {
+impl Port {
     /// A port that has these two rooms.
-    pub fn new(board: Board, [received, to_send]: &'static mut [[u8; FRAME]; 2]) -> Self {
+    pub fn new(board: Board, received: &'static mut [u8], to_send: &'static mut [u8]) -> Self {
         Self { board, received, to_send, counts: Counts::default() }
     }
 
@@ -43,7 +49,7 @@ impl<const FRAME: usize> Port<FRAME> {
     }
 }
 
-impl<const FRAME: usize> Device for Port<FRAME> {
+impl Device for Port {
     type RxToken<'a> = Received<'a>;
     type TxToken<'a> = Room<'a>;
 
@@ -55,19 +61,19 @@ impl<const FRAME: usize> Device for Port<FRAME> {
         if !self.board.has_frame() {
             return None;
         }
-        let length = self.board.receive(&mut self.received[..]);
+        let length = self.board.receive(self.received);
         // A frame that is lost is an empty one: whoever takes a few frames at a time takes no more of these either.
         let count = if length > 0 { &mut self.counts.came } else { &mut self.counts.lost };
         *count = count.wrapping_add(1);
         let frame = self.received.get(..length).unwrap_or_default();
-        let room = Room { board: &mut self.board, frame: &mut self.to_send[..], went: &mut self.counts.went };
+        let room = Room { board: &mut self.board, frame: self.to_send, went: &mut self.counts.went };
         Some((Received(frame), room))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Room<'_>> {
         self.board.may_send().then_some(Room {
             board: &mut self.board,
-            frame: &mut self.to_send[..],
+            frame: self.to_send,
             went: &mut self.counts.went,
         })
     }
@@ -75,7 +81,7 @@ impl<const FRAME: usize> Device for Port<FRAME> {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = FRAME;
+        capabilities.max_transmission_unit = self.to_send.len();
         capabilities.max_burst_size = Some(1);
         capabilities
     }

@@ -20,6 +20,23 @@ fn a_good_cable_gives_the_same_answers_each_time() {
 }
 
 #[test]
+fn no_answer_waits_for_anything_but_frames() {
+    let (mut world, known) = World::known(1);
+    for (protocol, asked) in [(Protocol::Pcp, &known.rounds), (Protocol::Http, &known.pages)] {
+        for offset in 0..20 {
+            world.pass(Duration::from_millis(offset));
+            let (start, talk) = (world.now, world.talk(protocol, asked.clone()));
+            world.near().talks = vec![talk];
+            assert!(world.until_done(AGAIN));
+            // There and back for two connections, for two requests, and for each two segments of a page.
+            let most = Duration::from_millis(14 * u64::try_from(asked.len()).unwrap() + 4);
+            let took = world.now.saturating_since(start);
+            assert!(took <= most, "{protocol:?}: {took:?} of virtual time for {} answers", asked.len());
+        }
+    }
+}
+
+#[test]
 fn no_wrong_byte_is_delivered_and_every_client_that_stays_finishes() {
     let mut lost = 0;
     let mut damaged = 0;
@@ -29,17 +46,20 @@ fn no_wrong_byte_is_delivered_and_every_client_that_stays_finishes() {
         let faults = Faults::of(&mut rng);
         for _ in 0..2 {
             let mut talk = world.talk(Protocol::Pcp, known.rounds.clone());
-            talk.piece = rng.usize(1..200);
+            (talk.piece, talk.window) = (rng.usize(1..200), rng.usize(300..8192));
             world.near().talks.push(talk);
         }
         let mut reader = world.talk(Protocol::Http, known.pages.clone());
-        reader.piece = rng.usize(1..200);
+        (reader.piece, reader.window) = (rng.usize(1..200), rng.usize(300..8192));
         world.near().talks.push(reader);
-        (world.near().out.faults, world.near().back.faults) = (faults, Faults::of(&mut rng));
+        let back = Faults::of(&mut rng);
+        (world.near().out.faults, world.near().back.faults) = (faults, back);
         let is_done = world.until_done(LONG);
         for talk in &world.near().talks {
             assert_eq!(talk.wrong, None, "seed {seed}, {faults:?}");
             assert!(is_done && talk.is_content(), "seed {seed}, {faults:?}: {talk:?}");
+            let gets_through = [faults, back].iter().all(|faults| faults.loss == 0 && faults.corruption == 0);
+            assert!(talk.lost == 0 || !gets_through, "seed {seed}, {faults:?}, {back:?}: {talk:?}");
             lost += talk.lost;
         }
         damaged += world.near().out.damaged + world.near().back.damaged;

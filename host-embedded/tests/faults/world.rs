@@ -191,7 +191,7 @@ fn is_own(name: &str) -> bool {
 }
 
 /// How long it may take until anybody is served again, once the cable is good.
-pub(crate) const AGAIN: Duration = Duration::from_secs(60);
+pub(crate) const AGAIN: Duration = Duration::from_secs(40);
 /// How long it may take until a neighbour that is well again is found to be so.
 pub(crate) const WELL: Duration = Duration::from_secs(70);
 /// Calls of its loop that a device makes in a millisecond at most.

@@ -12,7 +12,7 @@ pub struct Faults {
     pub loss: u32,
     /// Come twice.
     pub duplication: u32,
-    /// Come up to [`LATE`] milliseconds after those behind them.
+    /// Come up to 40 ms after those behind them.
     pub reordering: u32,
     /// Have one byte changed.
     pub corruption: u32,

@@ -2,12 +2,10 @@
 //! held to (`host-embedded/tests/faults`), with the board's driver and its main loop below.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 
 use pmbridge_core::time::Duration;
 use pmbridge_tests::{
-    Dir, Process, eventually, has, run, take_apart,
+    Board, Dir, Firmware, Process, eventually, take_apart,
     wire::{
         End, Faults, Flood, Hub, Neighbour, PAGE, Plague, Protocol, Round, Serve, Station, Talk, address,
         mac, survey,
@@ -34,16 +32,16 @@ impl Wire {
 
     /// Boots it with these words for QEMU.
     fn boot(seed: u64, more: &[&str]) -> Option<Self> {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../host-embedded/firmware.sh");
-        let image = run(Command::new(&script).arg("image")).ok();
-        if !has("firmware on the wire", &["/usr/bin/qemu-system-arm", image.trim()]) {
+        let board = Board::Lm3s6965evb;
+        if !board.is_there("the firmware on a wire of raw frames") {
             return None;
         }
         let mut hub = Hub::new();
         let dir = Dir::new();
-        let mut command = Command::new(&script);
-        command.args(["run", "lm3s6965evb", "--built", "--nic", &hub.nic(CHIP)]).args(more);
-        command.args(["ip=10.0.2.15/24", "scrape=near@10.0.2.2:9100/metrics"]);
+        let nic = hub.nic(CHIP);
+        let told = ["ip=10.0.2.15/24", "scrape=near@10.0.2.2:9100/metrics"];
+        let settings = [&["--nic", &nic][..], more, &told[..]].concat();
+        let mut command = Firmware::command(board, &settings);
         let process = Process::start(&mut command, dir.join("log"));
         let mut near = Station::new(NEAR, Faults::NONE, seed);
         near.neighbours.push(Neighbour::new(HTTP, Some(Serve::page(PAGE))));

@@ -6,63 +6,59 @@
 use super::{Line, Lines, Scope, line};
 use crate::{
     exposition::{self, number},
-    float,
+    float::{self, NAN},
     mapping::{Family, Part},
     store::{Metric, Series},
 };
 
-/// What was seen of a group of samples, numbers as their ranks.
+/// What was seen of a group of samples, numbers as their ranks: that of no number is what was not seen.
 #[derive(Clone, Copy)]
 struct Group {
     is_timed: bool,
     /// The bound of the last bucket, and its value.
-    bound: Option<i64>,
+    bound: i64,
     below: i64,
     has_negative: bool,
-    count: Option<i64>,
-    sum: Option<i64>,
+    count: i64,
+    sum: i64,
 }
 
 impl Group {
     const fn new(is_timed: bool) -> Self {
-        Self { is_timed, bound: None, below: 0, has_negative: false, count: None, sum: None }
+        Self { is_timed, bound: NAN, below: 0, has_negative: false, count: NAN, sum: NAN }
     }
 
     /// Whether all that belongs together is there, once the group has ended.
     fn is_whole(&self, family: Family) -> bool {
-        match family {
-            Family::Histogram | Family::GaugeHistogram => {
-                let negative_sum = self.sum.is_some_and(|sum| sum < 0);
-                let sum_fits = match family {
-                    Family::Histogram => !self.has_negative || self.sum.is_none(),
-                    _ => self.has_negative || !negative_sum,
-                };
-                self.bound == Some(float::INFINITE)
-                    && self.count.is_none_or(|count| count == self.below)
-                    && self.count.is_some() == self.sum.is_some()
-                    && sum_fits
-            }
-            _ => true,
-        }
+        let has_sum = self.sum != NAN;
+        let sum_fits = match family {
+            Family::Histogram => !self.has_negative || !has_sum,
+            Family::GaugeHistogram => self.has_negative || !has_sum || self.sum >= 0,
+            _ => return true,
+        };
+        let has_count = self.count != NAN;
+        let is_counted = !has_count || self.count == self.below;
+        self.bound == float::INFINITE && is_counted && has_count == has_sum && sum_fits
     }
 
     /// Takes the next bucket.
     fn bucket(&mut self, bound: i64, value: i64) -> bool {
-        let fits = self.bound.is_none_or(|before| before < bound) && value >= self.below;
+        let fits = self.bound < bound && value >= self.below;
         self.has_negative |= bound < 0;
-        (self.bound, self.below) = (Some(bound), value);
+        (self.bound, self.below) = (bound, value);
         fits && is_count(value)
     }
 }
 
 impl Scope<'_, '_> {
     /// Whether all samples under a head are as their type has them.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn is_legal(&self, lines: &Lines, first: Line) -> bool {
         let Some(family) = self.view.metric(lines.first).map(Metric::family) else { return true };
         if matches!(family, Family::Untyped | Family::Other | Family::Gauge) {
             return true;
         }
-        let (mut group, mut before): (Option<Group>, Option<Line>) = (None, None);
+        let (mut group, mut before): (Group, Option<Line>) = (Group::new(false), None);
         let mut at = Some(first);
         while let Some(this) = at {
             let Some(series) = self.view.series_at(this.series) else { return true };
@@ -73,22 +69,19 @@ impl Scope<'_, '_> {
             let tail = exposition::tail(self.view.annex(series));
             let is_timed = tail.is_ok_and(|tail| tail.timestamp.is_some());
             let same = before.is_some_and(|before| self.goes_on(before, this, series));
-            let mut now = match group.filter(|_| same) {
-                Some(group) => group,
-                None => {
-                    if group.is_some_and(|group| !group.is_whole(family)) {
-                        return false;
-                    }
-                    Group::new(is_timed)
+            if !same {
+                if before.is_some() && !group.is_whole(family) {
+                    return false;
                 }
-            };
-            if now.is_timed != is_timed || !self.fits(&mut now, metric, series) {
+                group = Group::new(is_timed);
+            }
+            if group.is_timed != is_timed || !self.fits(&mut group, metric, series) {
                 return false;
             }
-            (group, before) = (Some(now), Some(this));
+            before = Some(this);
             at = self.next_line(lines, this);
         }
-        group.is_none_or(|group| group.is_whole(family))
+        before.is_none() || group.is_whole(family)
     }
 
     /// Whether a line is of the same group as the one before it.
@@ -106,31 +99,29 @@ impl Scope<'_, '_> {
         let value = float::rank(line::number_of(self.view, metric, series));
         let label = |name: &str| {
             let label = self.view.labels(series).iter().find(|label| label.name == *name);
-            label
-                .and_then(|label| number::parse(label.value.raw().as_bytes()))
-                .map_or(float::NAN, float::rank)
+            label.and_then(|label| number::parse(label.value.raw().as_bytes())).map_or(NAN, float::rank)
         };
         match (metric.family(), metric.part()) {
             (_, Part::Total) => value >= 0,
             (_, Part::Bucket) => {
                 let le = label("le");
-                le != float::NAN && group.bucket(le, value)
+                le != NAN && group.bucket(le, value)
             }
             (_, Part::Sum) => {
-                group.sum = Some(value);
+                group.sum = value;
                 value >= 0
             }
             (_, Part::GaugeSum) => {
-                group.sum = Some(value);
-                value != float::NAN
+                group.sum = value;
+                value != NAN
             }
             (_, Part::Count | Part::GaugeCount) => {
-                group.count = Some(value);
+                group.count = value;
                 is_count(value)
             }
             (Family::Summary, Part::Whole) => {
                 let is_quantile = (0..=ONE).contains(&label("quantile"));
-                is_quantile && (value >= 0 || value == float::NAN)
+                is_quantile && (value >= 0 || value == NAN)
             }
             (Family::StateSet, _) => {
                 let name = self.view.family_name(metric);

@@ -6,6 +6,7 @@ use crate::{
     mapping::{Put, export},
     pcp::Type,
     store::{Metric, Series, View},
+    text::{before, behind},
     time::Timestamp,
 };
 
@@ -151,9 +152,9 @@ impl Sample<'_> {
 fn marks(sent: LabelSet<'_>) -> usize {
     let is_taken = |marks: usize| {
         sent.iter().any(|label| {
-            let mut stem = label.name.raw().strip_suffix(SOURCE);
-            (0..marks).for_each(|_| stem = stem.and_then(|stem| stem.strip_prefix(EXPORTED)));
-            stem == Some("")
+            let mut stem = before(label.name.raw().as_bytes(), SOURCE.as_bytes());
+            (0..marks).for_each(|_| stem = stem.and_then(|stem| behind(stem, EXPORTED.as_bytes())));
+            stem == Some(b"")
         })
     };
     (1..MOST_MARKS).find(|marks| !is_taken(*marks)).unwrap_or(MOST_MARKS)

@@ -10,7 +10,12 @@ use core::net::Ipv4Addr;
 
 use cortex_m_rt::{entry, exception};
 use pmbridge_embedded::memory::{FRAME, HEAD, QUESTION, RX, TX};
-use pmbridge_firmware::{board::Board, clock, end, port::Port, sleep};
+use pmbridge_firmware::{
+    board::Board,
+    clock, end,
+    port::{LONGEST, Port},
+    sleep,
+};
 use semihosting::experimental::env::args;
 use smoltcp::{
     iface::{Config, Interface, PollResult, SocketHandle, SocketSet, SocketStorage},
@@ -21,7 +26,8 @@ use smoltcp::{
 
 #[entry]
 fn main() -> ! {
-    static mut FRAMES: [[u8; FRAME]; 2] = [[0; FRAME]; 2];
+    static mut RECEIVED: [u8; LONGEST] = [0; LONGEST];
+    static mut TO_SEND: [u8; FRAME] = [0; FRAME];
     static mut ASKED: [([u8; RX], [u8; TX]); CLIENTS] = [([0; RX], [0; TX]); CLIENTS];
     static mut READ: [([u8; HEAD], [u8; TX]); READERS] = [([0; HEAD], [0; TX]); READERS];
     // No more than a segment: QEMU's user network minds the window only, and a longer one would not fit the frame.
@@ -34,7 +40,7 @@ fn main() -> ! {
     clock::start(peripherals.SYST);
     let Some(told) = Told::listen() else { end::end(USAGE) };
     let mac = EthernetAddress(board.mac());
-    let mut port = Port::new(board, FRAMES);
+    let mut port = Port::new(board, RECEIVED, TO_SEND);
     let mut iface = Interface::new(Config::new(mac.into()), &mut port, now());
     iface.update_ip_addrs(|all| _ = all.push(IpCidr::new(IpAddress::v4(10, 0, 2, 15), 24)));
     let mut sockets = SocketSet::new(&mut SOCKETS[..]);

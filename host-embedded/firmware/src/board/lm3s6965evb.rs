@@ -13,7 +13,7 @@ pub const MICROS: u32 = 50;
 /// The longest sleep in microseconds: the clock must not wrap twice in one.
 pub const LONGEST_SLEEP: u32 = 250_000;
 /// What ends a sleep.
-pub const LINES: [Line; 2] = [Line(42), Line(19)];
+pub const LINES: [Line; 3] = [Line(42), Line(19), Line(5)];
 
 /// Ethernet, as the data sheet orders it.
 #[repr(C)]
@@ -50,6 +50,70 @@ pub struct Timer {
     load: VolatileCell<u32>,
 }
 
+/// A serial line, as far as it is used.
+#[repr(C)]
+pub struct Serial {
+    data: VolatileCell<u32>,
+    _errors: [VolatileCell<u32>; 5],
+    flags: VolatileCell<u32>,
+    _reserved: [VolatileCell<u32>; 2],
+    divisor: VolatileCell<u32>,
+    /// In sixty-fourths.
+    fraction: VolatileCell<u32>,
+    format: VolatileCell<u32>,
+    control: VolatileCell<u32>,
+    _levels: VolatileCell<u32>,
+    mask: VolatileCell<u32>,
+}
+
+/// Pins, as far as they are used.
+#[repr(C)]
+pub struct Pins {
+    _before: [VolatileCell<u32>; 264],
+    function: VolatileCell<u32>,
+    _between: [VolatileCell<u32>; 62],
+    digital: VolatileCell<u32>,
+}
+
+impl Serial {
+    /// 115200 bits a second, of 50 MHz / 16.
+    fn start(&self, pins: &Pins) {
+        pins.function.set(pins.function.get() | SERIAL_PINS);
+        pins.digital.set(pins.digital.get() | SERIAL_PINS);
+        self.control.set(0);
+        self.divisor.set(27);
+        self.fraction.set(8);
+        self.format.set(EIGHT_BITS | FIFOS);
+        self.control.set(ENABLE | SERIAL_SEND | SERIAL_RECEIVE);
+    }
+
+    /// Whether a byte waits.
+    pub fn has_byte(&self) -> bool {
+        self.flags.get() & RECEIVE_EMPTY == 0
+    }
+
+    /// Takes the byte that came first.
+    pub fn take(&self) -> u8 {
+        let [byte, ..] = self.data.get().to_le_bytes();
+        byte
+    }
+
+    /// Whether a byte can be sent now.
+    pub fn has_room(&self) -> bool {
+        self.flags.get() & SEND_FULL == 0
+    }
+
+    /// Sends a byte.
+    pub fn put(&self, byte: u8) {
+        self.data.set(byte.into());
+    }
+
+    fn arm(&self) {
+        let sent = if self.has_room() { 0 } else { SERIAL_SENT };
+        self.mask.set(SERIAL_RECEIVED | SERIAL_PAUSED | sent);
+    }
+}
+
 /// System control, as far as it is used.
 #[repr(C)]
 pub struct System {
@@ -65,6 +129,7 @@ pub struct System {
 pub struct Board {
     ethernet: &'static Ethernet,
     timer: &'static Timer,
+    serial: &'static Serial,
 }
 
 impl Board {
@@ -85,8 +150,8 @@ impl Board {
         system.clock.set(clock);
         system.clock.set(clock & !BYPASS);
         let [_, timers, ports] = &system.gates;
-        timers.set(timers.get() | GATE_TIMER);
-        ports.set(ports.get() | GATE_ETHERNET);
+        timers.set(timers.get() | GATE_TIMER | GATE_SERIAL);
+        ports.set(ports.get() | GATE_ETHERNET | GATE_PINS);
         // A part takes a few cycles to come up behind its gate.
         let _ = (timers.get(), ports.get());
 
@@ -102,7 +167,14 @@ impl Board {
         timer.config.set(ONE_OF_32_BITS);
         timer.mode.set(ONE_SHOT);
         timer.mask.set(TIME_OUT);
-        Self { ethernet, timer }
+        let serial = bare::serial();
+        serial.start(bare::pins());
+        Self { ethernet, timer, serial }
+    }
+
+    /// The serial line.
+    pub const fn serial(&self) -> &'static Serial {
+        self.serial
     }
 
     /// The address that the controller filters by.
@@ -168,11 +240,13 @@ impl Board {
         self.timer.clear.set(ALL);
         self.timer.load.set(micros.saturating_mul(MICROS));
         self.timer.control.set(ENABLE);
+        self.serial.arm();
     }
 
     /// After a sleep: no interrupt is pending any more.
     pub fn disarm(&mut self) {
         self.ethernet.mask.set(0);
+        self.serial.mask.set(0);
         self.timer.control.set(0);
         self.timer.clear.set(ALL);
     }
@@ -205,12 +279,28 @@ const NEVER_EARLY: u32 = 0x3f;
 const PACKETS: u32 = 0x3f;
 const NEW: u32 = 1;
 
+const GATE_SERIAL: u32 = 1;
+const GATE_PINS: u32 = 1;
+const SERIAL_PINS: u32 = 3;
+const EIGHT_BITS: u32 = 3 << 5;
+const FIFOS: u32 = 1 << 4;
+const SERIAL_SEND: u32 = 1 << 8;
+const SERIAL_RECEIVE: u32 = 1 << 9;
+const SEND_FULL: u32 = 1 << 5;
+const RECEIVE_EMPTY: u32 = 1 << 4;
+const SERIAL_RECEIVED: u32 = 1 << 4;
+const SERIAL_SENT: u32 = 1 << 5;
+/// Bytes came, and then none for a while.
+const SERIAL_PAUSED: u32 = 1 << 6;
+
 const ONE_OF_32_BITS: u32 = 0;
 const ONE_SHOT: u32 = 1;
 const TIME_OUT: u32 = 1;
 
 // As the data sheet has them.
 const _: () = assert!(offset_of!(Ethernet, sending) == 0x38 && offset_of!(Timer, load) == 0x28);
+const _: () = assert!(offset_of!(Serial, divisor) == 0x24 && offset_of!(Serial, mask) == 0x38);
+const _: () = assert!(offset_of!(Pins, function) == 0x420 && offset_of!(Pins, digital) == 0x51c);
 const _: () = assert!(offset_of!(System, clock) == 0x60 && offset_of!(System, gates) == 0x100);
 
 /// Bytes of the CRC behind a frame.

@@ -13,7 +13,7 @@ pub const MICROS: u32 = 25;
 /// The longest sleep in microseconds. QEMU's network does not go on by itself behind its LAN9118 while the chip sleeps.
 pub const LONGEST_SLEEP: u32 = 1000;
 /// What ends a sleep.
-pub const LINES: [Line; 2] = [Line(13), Line(8)];
+pub const LINES: [Line; 4] = [Line(13), Line(8), Line(0), Line(1)];
 
 /// The LAN9118, as the data sheet orders it.
 #[repr(C)]
@@ -54,16 +54,69 @@ pub struct Timer {
     clear: VolatileCell<u32>,
 }
 
+/// A serial line.
+#[repr(C)]
+pub struct Serial {
+    data: VolatileCell<u32>,
+    state: VolatileCell<u32>,
+    control: VolatileCell<u32>,
+    /// What happened; written, it is acknowledged.
+    status: VolatileCell<u32>,
+    divisor: VolatileCell<u32>,
+}
+
+impl Serial {
+    /// 115200 bits a second.
+    fn start(&self) {
+        self.divisor.set(MICROS * 1_000_000 / 115_200);
+        self.control.set(SERIAL_SEND | SERIAL_RECEIVE);
+    }
+
+    /// Whether a byte waits.
+    pub fn has_byte(&self) -> bool {
+        self.state.get() & RECEIVE_FULL != 0
+    }
+
+    /// Takes the byte that waits.
+    pub fn take(&self) -> u8 {
+        let [byte, ..] = self.data.get().to_le_bytes();
+        byte
+    }
+
+    /// Whether a byte can be sent now.
+    pub fn has_room(&self) -> bool {
+        self.state.get() & SEND_FULL == 0
+    }
+
+    /// Sends a byte.
+    pub fn put(&self, byte: u8) {
+        self.data.set(byte.into());
+    }
+
+    fn arm(&self) {
+        let sent = if self.has_room() { 0 } else { SERIAL_SENT };
+        self.status.set(u32::MAX);
+        self.control.set(SERIAL_SEND | SERIAL_RECEIVE | SERIAL_RECEIVED | sent);
+    }
+
+    fn disarm(&self) {
+        self.control.set(SERIAL_SEND | SERIAL_RECEIVE);
+        self.status.set(u32::MAX);
+    }
+}
+
 /// The board as it runs.
 pub struct Board {
     ethernet: &'static Ethernet,
     timer: &'static Timer,
+    serial: &'static Serial,
 }
 
 impl Board {
     /// Brings the controller up.
     pub fn start() -> Self {
-        let this = Self { ethernet: bare::ethernet(), timer: bare::timer() };
+        let this = Self { ethernet: bare::ethernet(), timer: bare::timer(), serial: bare::serial() };
+        this.serial.start();
         this.timer.control.set(0);
         let ethernet = this.ethernet;
         // It answers with this word once it is out of reset.
@@ -80,6 +133,11 @@ impl Board {
         ethernet.transmit.set(TRANSMIT_ON);
         this.set_mac_register(MAC_CONTROL, FULL_DUPLEX | MAC_TRANSMIT | MAC_RECEIVE);
         this
+    }
+
+    /// The serial line.
+    pub const fn serial(&self) -> &'static Serial {
+        self.serial
     }
 
     fn wait_for_mac(&self) {
@@ -161,11 +219,13 @@ impl Board {
         self.timer.reload.set(micros.saturating_mul(MICROS));
         self.timer.value.set(micros.saturating_mul(MICROS));
         self.timer.control.set(TIMER_ENABLE | TIMER_INTERRUPT);
+        self.serial.arm();
     }
 
     /// After a sleep: no interrupt is pending any more.
     pub fn disarm(&mut self) {
         self.ethernet.mask.set(0);
+        self.serial.disarm();
         self.timer.control.set(0);
         self.timer.clear.set(1);
     }
@@ -198,6 +258,13 @@ const MAC_LOW: u32 = 3;
 const FULL_DUPLEX: u32 = 1 << 20;
 const MAC_TRANSMIT: u32 = 1 << 3;
 const MAC_RECEIVE: u32 = 1 << 2;
+
+const SERIAL_SEND: u32 = 1;
+const SERIAL_RECEIVE: u32 = 1 << 1;
+const SERIAL_SENT: u32 = 1 << 2;
+const SERIAL_RECEIVED: u32 = 1 << 3;
+const SEND_FULL: u32 = 1;
+const RECEIVE_FULL: u32 = 1 << 1;
 
 const TIMER_ENABLE: u32 = 1;
 const TIMER_INTERRUPT: u32 = 1 << 3;

@@ -40,7 +40,8 @@ fn run() -> Result<ExitCode, Error> {
 }
 
 fn settings(parser: &mut lexopt::Parser) -> Result<qemu::Settings, Error> {
-    let (mut board, mut nic, mut icount, mut capture, mut rest) = (String::new(), None, None, None, Vec::new());
+    let (mut board, mut nic, mut icount, mut capture, mut rest) =
+        (String::new(), None, None, None, Vec::new());
     while let Some(arg) = parser.next()? {
         match arg {
             Long("board") => board = parser.value()?.string()?,

@@ -30,6 +30,9 @@ fn every_path_has_its_answer() {
     );
     server.answered(404, 7);
     server.answered(403, 1);
+    // What is no request has an answer too.
+    assert!(server.ask("GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400"));
+    server.answered(400, 1);
 }
 
 #[test]
