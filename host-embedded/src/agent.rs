@@ -284,6 +284,7 @@ impl<'m> Inner<'m> {
     }
 
     /// How many places there are for connections that come.
+    #[inline(never)]
     const fn places(&self) -> usize {
         self.clients.len().saturating_add(self.pages.len())
     }
