@@ -113,6 +113,7 @@ impl Ledger<'_> {
         self.parts.series.get_mut(slot.index()?)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn metric(&mut self, slot: Slot) -> Option<&mut Metric> {
         self.parts.metrics.get_mut(slot.index()?)
     }
