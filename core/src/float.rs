@@ -50,7 +50,8 @@ pub(crate) fn double(single: f32) -> f64 {
 }
 
 /// An integer that is less where a double is, and the same where that is; of a NaN the least.
-#[inline]
+#[cfg_attr(not(target_pointer_width = "32"), inline)]
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(crate) const fn rank(value: f64) -> i64 {
     let bits = value.to_bits();
     let size = bits & !soft::SIGN;

@@ -175,12 +175,12 @@ impl<'m> Inner<'m> {
         puller_buffers: &'m mut Buffers<HEAD, QUESTION>,
     ) {
         for (client, buffers) in self.clients.iter_mut().zip(client_buffers) {
-            client.line.handle = Some(add(&mut self.sockets, buffers));
+            client.line.handle = Some(add(&mut self.sockets, &mut buffers.rx, &mut buffers.tx));
         }
         for (reader, buffers) in self.pages.iter_mut().zip(page_buffers) {
-            reader.line.handle = Some(add(&mut self.sockets, buffers));
+            reader.line.handle = Some(add(&mut self.sockets, &mut buffers.rx, &mut buffers.tx));
         }
-        let puller = add(&mut self.sockets, puller_buffers);
+        let puller = add(&mut self.sockets, &mut puller_buffers.rx, &mut puller_buffers.tx);
         // A document comes one window after the other, and each has to be acknowledged before the next.
         tcp_mut(&mut self.sockets, puller).set_ack_delay(None);
         self.puller.handle = Some(puller);
@@ -284,6 +284,7 @@ impl<'m> Inner<'m> {
     }
 
     /// How many places there are for connections that come.
+    #[inline(never)]
     const fn places(&self) -> usize {
         self.clients.len().saturating_add(self.pages.len())
     }
@@ -306,11 +307,15 @@ impl<'m> Inner<'m> {
 
     /// The lines at a port, and their sockets.
     fn lines(&self, port: u16) -> impl Iterator<Item = (Place, &Line, &Socket<'m>)> {
-        let all = (0..self.places()).filter_map(|seat| self.place(seat)).filter(move |at| at.port() == port);
-        all.filter_map(|place| {
-            let line = self.line(place)?;
-            Some((place, line, tcp(&self.sockets, line.handle?)))
-        })
+        (0..self.places()).filter_map(move |seat| self.seat(seat, port))
+    }
+
+    /// The place of this number and what is there, if it is at that port.
+    #[inline(never)]
+    fn seat(&self, seat: usize, port: u16) -> Option<(Place, &Line, &Socket<'m>)> {
+        let place = self.place(seat).filter(|at| at.port() == port)?;
+        let line = self.line(place)?;
+        Some((place, line, tcp(&self.sockets, line.handle?)))
     }
 
     /// Goes on with what is scraped, unless an answer is half out; whether there is more to do at once.
@@ -542,11 +547,8 @@ fn tcp_mut<'a, 'm>(sockets: &'a mut SocketSet<'m>, handle: SocketHandle) -> &'a 
 }
 
 /// A socket with these buffers.
-fn add<'m, const IN: usize, const OUT: usize>(
-    sockets: &mut SocketSet<'m>,
-    buffers: &'m mut Buffers<IN, OUT>,
-) -> SocketHandle {
-    let (rx, tx) = (&mut buffers.rx[..], &mut buffers.tx[..]);
+#[inline(never)]
+fn add<'m>(sockets: &mut SocketSet<'m>, rx: &'m mut [u8], tx: &'m mut [u8]) -> SocketHandle {
     let mut socket = Socket::new(SocketBuffer::new(rx), SocketBuffer::new(tx));
     conn::prepare(&mut socket);
     sockets.add(socket)

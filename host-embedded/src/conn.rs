@@ -84,22 +84,39 @@ fn offer(
     if !socket.may_send() || free == 0 {
         return step(&mut []);
     }
-    let offered = socket.send(|room| {
+    let mut offered = None;
+    say(socket, &mut |room| {
         // Chunks need more room than the ring may have before its end.
         if room.len() < BOUNCE && room.len() < free {
-            return (0, None);
+            return 0;
         }
         let stepped = step(room);
-        (stepped.map_or(0, |progress| progress.produced), Some(stepped))
+        offered = Some(stepped);
+        stepped.map_or(0, |progress| progress.produced)
     });
-    if let Ok(Some(stepped)) = offered {
+    if let Some(stepped) = offered {
         return stepped;
     }
     let room = bounce.get_mut(..free.min(BOUNCE)).unwrap_or_default();
     let stepped = step(room);
     let produced = stepped.map_or(0, |progress| progress.produced);
-    let _ = socket.send_slice(bounce.get(..produced).unwrap_or_default());
+    let mut rest = bounce.get(..produced).unwrap_or_default();
+    // What lies before the ring's end, then what lies behind.
+    for _ in 0..2 {
+        say(socket, &mut |room| {
+            let (now, later) = rest.split_at_checked(room.len()).unwrap_or((rest, &[]));
+            room.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            rest = later;
+            now.len()
+        });
+    }
     stepped
+}
+
+/// Lets somebody write into a socket: how many bytes it was.
+#[inline(never)]
+pub(crate) fn say(socket: &mut Socket<'_>, write: &mut dyn FnMut(&mut [u8]) -> usize) {
+    let _ = socket.send(|room| (write(room), ()));
 }
 
 /// The socket of a connection, and since when it is what it is.

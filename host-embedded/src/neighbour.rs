@@ -299,11 +299,11 @@ impl Scrape<'_> {
         }
         if let Some(neighbour) = neighbours.get(self.place) {
             let sent = &mut self.sent;
-            let _ = socket.send(|room| {
+            conn::say(socket, &mut |room| {
                 let mut w = Writer::resume(room, *sent);
                 ask(neighbour, &mut w);
                 *sent = sent.saturating_add(w.written());
-                (w.written(), ())
+                w.written()
             });
         }
         let role = &mut self.role;

@@ -141,11 +141,11 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
         let mut moved = self.receive(cx);
         moved |= self.answer(cx);
         moved |= self.transmit(cx.now, port);
-        let deadlines = [self.link.deadline(), Role::<S>::deadline(&self.agent)];
-        let next = match deadlines.into_iter().flatten().min() {
+        let at = |deadline: Option<Instant>| deadline.unwrap_or(Instant::NEVER);
+        let next = match at(self.link.deadline()).min(at(Role::<S>::deadline(&self.agent))) {
             _ if moved => Next::Now,
-            Some(at) => Next::At(at),
-            None => Next::Idle,
+            Instant::NEVER => Next::Idle,
+            by => Next::At(by),
         };
         Polled { next, is_busy: Role::<S>::is_busy(&self.agent) }
     }
@@ -187,6 +187,7 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
     }
 
     /// Lets the agent take and answer what it can.
+    #[inline(never)]
     fn answer<S: Storage>(&mut self, cx: &mut Context<'_, S>) -> bool {
         let mut moved = false;
         while self.link.is_open() {
@@ -270,7 +271,8 @@ impl Staged {
 
     fn fill_from(&mut self, mut next: impl FnMut() -> Option<u8>) {
         (self.from, self.to) = (0, 0);
-        for (place, byte) in self.bytes.iter_mut().zip(core::iter::from_fn(&mut next)) {
+        for place in &mut self.bytes {
+            let Some(byte) = next() else { break };
             *place = byte;
             self.to = self.to.saturating_add(1);
         }

@@ -96,12 +96,16 @@ impl Factor {
     /// What brings values in these units to base units.
     pub fn of(units: Units) -> Self {
         let mut primes = Primes::default();
-        primes.scale(units.space(), SPACES.get(usize::from(units.scale_space())));
-        primes.scale(units.time(), TIMES.get(usize::from(units.scale_time())));
+        if units.scale_space() < SPACES {
+            primes.scale(units.space(), [i32::from(units.scale_space()).saturating_mul(10), 0, 0]);
+        }
+        if let Some(scale) = TIMES.get(usize::from(units.scale_time())) {
+            primes.scale(units.time(), scale.map(i32::from));
+        }
         // Nobody counts in another power than the first; a scale without a dimension is one all the same.
         let count = if units.count() == 0 { 1 } else { units.count() };
         let ten = i32::from(units.scale_count());
-        primes.scale(count, Some(&Primes { two: ten, three: 0, five: ten }));
+        primes.scale(count, [ten, 0, ten]);
         primes.factor()
     }
 
@@ -160,11 +164,11 @@ struct Primes {
 
 impl Primes {
     /// Multiplies by the power of a scale.
-    fn scale(&mut self, power: i8, scale: Option<&Self>) {
-        let (Some(scale), power) = (scale, i32::from(power)) else { return };
-        self.two = self.two.saturating_add(scale.two.saturating_mul(power));
-        self.three = self.three.saturating_add(scale.three.saturating_mul(power));
-        self.five = self.five.saturating_add(scale.five.saturating_mul(power));
+    fn scale(&mut self, power: i8, scale: [i32; 3]) {
+        let [two, three, five] = scale.map(|of| of.saturating_mul(power.into()));
+        self.two = self.two.saturating_add(two);
+        self.three = self.three.saturating_add(three);
+        self.five = self.five.saturating_add(five);
     }
 
     fn factor(self) -> Factor {
@@ -207,26 +211,11 @@ fn ten(places: u8) -> f64 {
 /// With these, and what a word holds in front of them, doubles divide by a power of ten that is exact.
 const MAX_PLACES: u8 = 22;
 
-const SPACES: [Primes; 9] = {
-    let mut all = [Primes { two: 0, three: 0, five: 0 }; 9];
-    let mut two = 0_i32;
-    let mut rest: &mut [Primes] = &mut all;
-    while let [first, tail @ ..] = rest {
-        first.two = two;
-        two = two.saturating_add(10);
-        rest = tail;
-    }
-    all
-};
+/// How many scales of space there are, each 1024 times the one before.
+const SPACES: u8 = 9;
 
-const TIMES: [Primes; 6] = [
-    Primes { two: -9, three: 0, five: -9 },
-    Primes { two: -6, three: 0, five: -6 },
-    Primes { two: -3, three: 0, five: -3 },
-    Primes { two: 0, three: 0, five: 0 },
-    Primes { two: 2, three: 1, five: 1 },
-    Primes { two: 4, three: 2, five: 2 },
-];
+/// Powers of two, three and five.
+const TIMES: [[i8; 3]; 6] = [[-9, 0, -9], [-6, 0, -6], [-3, 0, -3], [0, 0, 0], [2, 1, 1], [4, 2, 2]];
 
 #[cfg(test)]
 mod tests {

@@ -84,6 +84,8 @@ fn naming(labels: LabelSet<'_>, style: Style) -> Option<Label<'_>> {
     let named = |word: &str| labels.iter().find(|label| label.name == *word);
     match style {
         Style::Prefixed => None,
+        // Nobody but a PCP line or a configuration says so.
+        Style::Verbatim if !cfg!(feature = "full") => None,
         Style::Verbatim => named("instname").or_else(|| named("instance")),
     }
 }

@@ -293,7 +293,8 @@ impl<'a> Set<'a> {
                     }
                 }
                 let label = next_by_name(view.labels(latest), before, best)?;
-                let optional = view.optional(latest).iter().any(|other| other.name == label.name);
+                let optional = cfg!(feature = "full")
+                    && view.optional(latest).iter().any(|other| other.name == label.name);
                 Some(Found { flags: if optional { OPTIONAL } else { 0 }, ..sent(label) })
             }
             Self::Series(metric, series) => {

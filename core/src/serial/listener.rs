@@ -138,7 +138,7 @@ impl<const ROOM: usize> Listener<ROOM> {
     /// When to go on though nothing came.
     pub fn deadline(&self) -> Option<Instant> {
         self.number?;
-        Some(self.heard.saturating_add(SILENCE)).into_iter().chain(self.stream.deadline()).min()
+        Some(self.heard.saturating_add(SILENCE).min(self.stream.deadline()))
     }
 }
 

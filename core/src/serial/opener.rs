@@ -149,7 +149,8 @@ impl<const ROOM: usize> Opener<ROOM> {
     pub fn deadline(&self) -> Option<Instant> {
         let At::Open { heard, .. } = self.at else { return Some(self.again_at) };
         let probe = Some(heard.saturating_add(IDLE).max(self.again_at)).filter(|_| self.stream.is_done());
-        Some(heard.saturating_add(SILENCE)).into_iter().chain(probe).chain(self.stream.deadline()).min()
+        let by = heard.saturating_add(SILENCE).min(self.stream.deadline());
+        Some(probe.map_or(by, |probe| by.min(probe)))
     }
 }
 

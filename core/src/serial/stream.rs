@@ -133,8 +133,8 @@ impl<const ROOM: usize> Stream<ROOM> {
     }
 
     /// When something is to be sent again.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        Some(self.retry_at).filter(|at| *at != Instant::NEVER)
+    pub(super) const fn deadline(&self) -> Instant {
+        self.retry_at
     }
 }
 

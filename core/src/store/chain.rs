@@ -56,7 +56,7 @@ impl Ledger<'_> {
     /// The series that the document has before this one, where that is of the same instance.
     fn spelling_before(&self, slot: Slot, canonical: Slot) -> Option<Slot> {
         let source = self.metric_at(self.at(slot)?)?.source;
-        let cursor = self.parts.sources.get(source.index()?)?.cursor;
+        let cursor = self.source(source)?.cursor;
         let before = self.at(cursor).filter(|s| s.is(Series::ALIAS) && s.is(Series::JOINED))?;
         (before.instance == canonical.bits() && cursor != slot).then_some(cursor)
     }
@@ -71,7 +71,7 @@ impl Ledger<'_> {
     /// The series that the document has before this one, where that is of the same group.
     fn before(&self, slot: Slot) -> Option<Slot> {
         let source = self.metric_at(self.at(slot)?)?.source;
-        let cursor = self.parts.sources.get(source.index()?)?.cursor;
+        let cursor = self.source(source)?.cursor;
         let before = self.at(cursor)?;
         let is_listed = before.source != 0 && !before.is_spelling() && !before.is(Series::EXCLUDED);
         (cursor != slot && is_listed && self.is_same_group(cursor, slot)).then_some(cursor)
@@ -82,7 +82,7 @@ impl Ledger<'_> {
     fn bucket_before(&self, slot: Slot) -> Option<Slot> {
         let series = self.at(slot)?;
         let metric = self.metric_at(series).filter(|m| m.part() == Part::Bucket)?;
-        let cursor = self.parts.sources.get(metric.source.index()?)?.cursor;
+        let cursor = self.source(metric.source)?.cursor;
         let before = self.at(cursor)?;
         let skipped = Series::ALIAS | Series::EXCLUDED | Series::FILTERED | Series::ANNEX;
         let is_last = before.metric == series.metric && before.link == Slot::NONE;
@@ -150,7 +150,7 @@ impl Ledger<'_> {
 
     fn mark_chained(&mut self, slot: Slot) {
         let source = self.at(slot).and_then(|s| self.metric_at(s)).map(|m| m.source);
-        if let Some(row) = source.and_then(|s| self.parts.sources.get_mut(s.index()?)) {
+        if let Some(row) = source.and_then(|s| self.source_mut(s)) {
             row.chained = true;
         }
     }
@@ -242,8 +242,7 @@ impl Ledger<'_> {
     /// Takes what is old out of the chains of a source, before it is freed.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn unchain(&mut self, source: Slot) {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.chained)
-        else {
+        let Some(row) = self.source(source).filter(|row| row.chained) else {
             return;
         };
         let mut metric = row.first;

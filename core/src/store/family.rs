@@ -125,7 +125,7 @@ impl Ledger<'_> {
 
     fn kinship(&self, source: Slot, row: &Metric) -> Kinship {
         let (sent, text) = (self.sent(row), &*self.parts.text);
-        let notes = source.index().and_then(|i| self.parts.sources.get(i)).map(|source| &source.notes);
+        let notes = self.source(source).map(|source| &source.notes);
         if let Some(notes) = notes
             && let about = notes.about.span.str_of(text)
             && let Some((part, len)) = notes.kind.part_of(about, sent)

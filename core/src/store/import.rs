@@ -63,7 +63,7 @@ impl core::error::Error for Refusal {}
 
 impl Ledger<'_> {
     pub(crate) fn notes(&mut self, source: Slot) -> Option<&mut Notes> {
-        Some(&mut self.parts.sources.get_mut(source.index()?)?.notes)
+        Some(&mut self.source_mut(source)?.notes)
     }
 
     /// The notes of a source, cleared if a sample has used them.
@@ -120,14 +120,14 @@ impl Ledger<'_> {
     /// The document says that it ends, as those of OpenMetrics do.
     pub(crate) fn note_end(&mut self, source: Slot) {
         self.fresh_notes(source);
-        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+        if let Some(row) = self.source_mut(source) {
             row.ended = true;
         }
     }
 
     /// Lines are about this family from here on.
     fn about(&mut self, source: Slot, name: &str) -> Result<(), Full> {
-        let Some(notes) = source.index().and_then(|i| self.parts.sources.get(i)).map(|row| &row.notes) else {
+        let Some(notes) = self.source(source).map(|row| &row.notes) else {
             return Ok(());
         };
         if notes.about.span.of(self.parts.text) == name.as_bytes() {
@@ -188,7 +188,7 @@ impl Ledger<'_> {
     }
 
     fn advance(&mut self, source: Slot, slot: Slot) {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) else { return };
+        let Some(row) = self.source_mut(source) else { return };
         row.notes.used = true;
         let before = core::mem::replace(&mut row.cursor, slot);
         if before == Slot::NONE {
@@ -281,9 +281,9 @@ impl Ledger<'_> {
     /// Says whether there are series that were not met for so long that they are [to be evicted](Self::evict).
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return false };
+        let Some(row) = self.source(source) else { return false };
         let (mut metric, bin, gone) = (row.first, row.bin, row.is_gone());
-        if whole && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+        if whole && let Some(row) = self.source_mut(source) {
             row.open = row.ended;
         }
         let (mut fresh, mut lost, mut old) = (Slot::NONE, false, self.settle(bin, whole).1);

@@ -4,7 +4,7 @@
 
 use super::{
     index::{self, Key},
-    record::{Metric, Pad, Past, Series, Slot, Span},
+    record::{Metric, Pad, Past, Series, Slot, Source, Span},
     storage::{Full, Parts, Region},
 };
 use crate::mapping::Compat;
@@ -113,8 +113,19 @@ impl Ledger<'_> {
         self.parts.series.get_mut(slot.index()?)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn metric(&mut self, slot: Slot) -> Option<&mut Metric> {
         self.parts.metrics.get_mut(slot.index()?)
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(crate) fn source(&self, slot: Slot) -> Option<&Source> {
+        self.parts.sources.get(slot.index()?)
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(crate) fn source_mut(&mut self, slot: Slot) -> Option<&mut Source> {
+        self.parts.sources.get_mut(slot.index()?)
     }
 
     pub(crate) fn past(&mut self, slot: Slot) -> Option<&mut Past> {
@@ -244,7 +255,7 @@ impl Ledger<'_> {
         if metric.is(Metric::ENTERED) {
             self.enter(Key::Family, self.family_hash(self.family_name(metric)), slot);
         }
-        let is_own = metric.source.index().and_then(|i| self.parts.sources.get(i)).is_some_and(|s| s.own);
+        let is_own = self.source(metric.source).is_some_and(|s| s.own);
         if !is_own {
             self.enter(Key::Sent, self.sent_hash(metric.source, self.sent(metric)), slot);
         }

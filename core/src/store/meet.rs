@@ -252,8 +252,7 @@ impl Ledger<'_> {
         rules: &dyn Rules,
         remembered: Option<Slot>,
     ) -> Result<Plan, Refusal> {
-        let row =
-            source.index().and_then(|i| self.parts.sources.get(i)).ok_or(Refusal::Full(Region::Sources))?;
+        let row = self.source(source).ok_or(Refusal::Full(Region::Sources))?;
         let (notes, source_name, root) = (row.notes, row.name, self.book.root());
         let said = if cfg!(feature = "full") { rules.describe(sample.name) } else { None };
         let name_len = self.draft(0, &mut |text, put| {
@@ -404,7 +403,7 @@ impl Ledger<'_> {
 
     /// How long root and source are in a name.
     fn above(&self, source: Slot) -> usize {
-        above(source.index().and_then(|i| self.parts.sources.get(i)), self.book.root())
+        above(self.source(source), self.book.root())
     }
 
     /// The PMID of a source's next metric. A source whose cluster is full goes on in the next that nobody has.
@@ -437,7 +436,7 @@ impl Ledger<'_> {
         }
         let (source, is_new) = (row.source, instance >= row.instances);
         row.instances = row.instances.max(instance.saturating_add(1));
-        if is_new && let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+        if is_new && let Some(row) = self.source_mut(source) {
             row.unsaved = true;
         }
         let slot = self.take_series(Series { instance, ..series })?;

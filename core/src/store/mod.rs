@@ -224,6 +224,7 @@ impl<S: Storage> Store<S> {
     }
 
     /// A ticket for a request that came just now.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn ticket(&mut self) -> Ticket {
         self.ticket = self.ticket.saturating_add(1);
         Ticket(self.ticket)

@@ -53,8 +53,7 @@ impl Ledger<'_> {
     /// Takes all metrics of a source out of the name space.
     #[cfg(feature = "full")]
     pub(crate) fn unlist_all(&mut self, source: Slot) {
-        let mut metric =
-            source.index().and_then(|i| self.parts.sources.get(i)).map_or(Slot::NONE, |s| s.first);
+        let mut metric = self.source(source).map_or(Slot::NONE, |s| s.first);
         while let Some(row) = self.metric(metric) {
             row.flags &= !Metric::LISTED;
             metric = row.next;

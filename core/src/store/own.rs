@@ -246,7 +246,7 @@ impl Ledger<'_> {
         self.reserve(1, 0, text.saturating_add(EXPORTED))?;
         let end = share.map_or("", Part::suffix);
         let desc = described(declaration, share);
-        let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
+        let row = self.source_mut(source).ok_or(full)?;
         let (cluster, item) = (row.cluster, declaration.item.unwrap_or(row.items));
         if item >= ITEMS {
             return Err(full);

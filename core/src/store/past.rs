@@ -59,7 +59,7 @@ impl Ledger<'_> {
     /// Moves series of `source` that were not in the last documents to the past; the lines that were no instances are
     /// forgotten, and so are instances that nobody `remembers`.
     pub(crate) fn evict(&mut self, source: Slot, remembers: bool) -> Result<(), Full> {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get(i)) else { return Ok(()) };
+        let Some(row) = self.source(source) else { return Ok(()) };
         let (mut metric, bin) = (row.first, row.bin);
         self.unchain(source);
         self.evict_from(bin, remembers)?;
@@ -168,7 +168,7 @@ impl Ledger<'_> {
 
     /// All series of a source are old at once: their lines will be read as if for the first time.
     pub(crate) fn age(&mut self, source: Slot) {
-        let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) else { return };
+        let Some(row) = self.source_mut(source) else { return };
         let (first, bin) = (row.first, row.bin);
         (row.head, row.cursor) = (Slot::NONE, Slot::NONE);
         self.age_of(bin);
@@ -204,7 +204,7 @@ impl Ledger<'_> {
             return Ok(false);
         }
         self.push_remembered(source, pmid, name, Metric::SAVED)?;
-        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i))
+        if let Some(row) = self.source_mut(source)
             && row.filling == cluster
         {
             row.items = row.items.max(item.saturating_add(1));
@@ -241,7 +241,7 @@ impl Ledger<'_> {
 
     /// Tells what `source` has that the host was not told of yet, until `tell` wants no more; whether that was all.
     pub(crate) fn unsaved(&mut self, source: Slot, tell: Tell<'_>) -> Result<bool, Full> {
-        let row = source.index().and_then(|i| self.parts.sources.get(i)).filter(|row| row.unsaved);
+        let row = self.source(source).filter(|row| row.unsaved);
         let Some(row) = row.copied() else { return Ok(true) };
         let mut metric = row.first;
         while let Some(m) = self.metric(metric).copied() {
@@ -270,7 +270,7 @@ impl Ledger<'_> {
             }
             metric = m.next;
         }
-        if let Some(row) = source.index().and_then(|i| self.parts.sources.get_mut(i)) {
+        if let Some(row) = self.source_mut(source) {
             row.unsaved = false;
         }
         Ok(true)

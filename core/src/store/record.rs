@@ -26,6 +26,7 @@ impl Slot {
     pub const NONE: Self = Self(0);
 
     /// The place `index`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn of(index: usize) -> Self {
         Self(Word::try_from(index).map_or(0, |i| i.saturating_add(1)))
     }

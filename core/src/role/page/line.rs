@@ -28,7 +28,9 @@ pub(super) struct Sample<'a> {
 
 /// Whether a value can stand on a page: a text that was sent as the value of a metric is not a number, mostly.
 pub(super) fn has_value(view: View<'_>, metric: &Metric, series: &Series) -> bool {
-    metric.desc().kind.is_number()
+    // Without the feature `full` all that is sent is a number.
+    !cfg!(feature = "full")
+        || metric.desc().kind.is_number()
         || !view.is_sent(series)
         || view.is_scraped(view.source_of(metric)) && number::parse(view.string(series)).is_some()
 }
@@ -41,7 +43,7 @@ pub(super) fn number_of(view: View<'_>, metric: &Metric, series: &Series) -> f64
         Type::U32 | Type::U64 => float::unsigned(bits),
         Type::FLOAT | Type::DOUBLE => f64::from_bits(bits),
         // What the bridge says of itself in words is an info.
-        _ if !view.is_sent(series) => return 1.0,
+        _ if !cfg!(feature = "full") || !view.is_sent(series) => return 1.0,
         _ => return number::parse(view.string(series)).unwrap_or(f64::NAN),
     };
     match View::factor(metric) {
@@ -91,6 +93,9 @@ impl Sample<'_> {
 
     fn write_value(&self, put: Put<'_>) {
         let bits = self.view.own_value(self.series);
+        if !cfg!(feature = "full") {
+            return value::double(f64::from_bits(bits), put);
+        }
         let kind = self.metric.desc().kind;
         match (kind, View::factor(self.metric)) {
             (Type::I32 | Type::I64, None) => value::signed(bits.cast_signed(), put),
