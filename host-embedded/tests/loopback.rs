@@ -13,6 +13,7 @@ use pmbridge_core::pcp::Pmid;
 use pmbridge_embedded::{
     Settings,
     metrics::{Metric, Units, metrics},
+    time::Timestamp,
 };
 use rig::{HTTP, PCP, Rig, SETTINGS, neighbour};
 use smoltcp::socket::tcp::State;
@@ -381,4 +382,51 @@ fn who_has_had_its_page_is_in_nobodys_way_and_ends_well() {
         rig.until(100, |rig| rig.peer.get(last).state() == State::Closed),
         "it gets its last acknowledgement"
     );
+}
+
+#[test]
+fn who_comes_while_others_have_their_turns_is_no_part_of_who_was_there_before() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let clients = [rig.client(), rig.client()];
+    let uptime = rig.pmid(clients[0], "device.uptime");
+    let fetch = rig::pcp::fetching(&[uptime]);
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    // One of the two places is taken, so that the other has one after the other.
+    let other = rig.peer.connect(HTTP, 4096);
+    assert!(rig.until(100, |rig| rig.peer.is_up(other)));
+    let mut reader = rig.peer.connect(HTTP, 4096);
+    let (mut page, mut is_asked, mut pages) = (Vec::new(), false, 0);
+    for step in 0..4_000 {
+        // One call of the agent, and the peer has said already all that it can say to that.
+        rig.millis += u64::from(step % 10 == 0);
+        let (now, wall) = (rig.now(), Timestamp { secs: 1_700_000_000, nanos: 0 });
+        rig.agent.poll(&mut rig.end, now, wall);
+        let at = smoltcp::time::Instant::from_millis(i64::try_from(rig.millis).unwrap());
+        for _ in 0..3 {
+            rig.peer.iface.poll(at, &mut rig.peer.end, &mut rig.peer.sockets);
+            for client in clients {
+                rig.peer.take(client);
+                let socket = rig.peer.get(client);
+                if socket.send_queue() == 0 {
+                    socket.send_slice(&fetch).unwrap();
+                }
+            }
+            page.extend(rig.peer.take(reader));
+            let socket = rig.peer.get(reader);
+            if socket.state() == State::Established && !is_asked {
+                socket.send_slice(request).unwrap();
+                is_asked = true;
+            } else if socket.state() == State::CloseWait {
+                assert!(
+                    page.starts_with(b"HTTP/1.1 200"),
+                    "page {pages}: {:?}",
+                    String::from_utf8_lossy(&page)
+                );
+                socket.close();
+                reader = rig.peer.connect(HTTP, 4096);
+                (page, is_asked, pages) = (Vec::new(), false, pages + 1);
+            }
+        }
+    }
+    assert!(pages > 20, "{pages} pages");
 }
