@@ -10,7 +10,7 @@
 #
 # SETTINGs: `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH` (the host is 10.0.2.2), behind
 # it `include=GLOB`, then `exclude=GLOB`; `run=MS`; `wall=SECONDS`. Before them may stand `--nic NIC`, a network as QEMU's -nic has it,
-# `--capture FILE` of what goes over it, and, first of all, `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
+# `--capture FILE` of what goes over it, `--serial` for a terminal at the end of its serial line, and, first of all, `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
 #
 # As root on Debian it installs what is missing, else it says what to install.
 set -u
@@ -81,7 +81,7 @@ table() {
         [ $part = board ] || so_far=$so_far,$part
         build "$so_far" "$out/part.elf" || return 1
         read -r _ f _ r < <("$tools" weigh "$out/part.elf")
-        echo "| $part | $f | $r | $((f - flash)) |"
+        echo "| ${part/#board/board, TCP\/IP, store} | $f | $r | $((f - flash)) |"
         flash=$f
     done
 }
@@ -109,8 +109,8 @@ case $command in
         "$tools" size --board "$board" "$image"
         ;;
     panics)
-        build_all
-        "$tools" panics "$image"
+        toolchain
+        build "$board,$all,locations" "$out/panics.elf" && build_tools && "$tools" panics "$out/panics.elf"
         ;;
     image) echo "$image" ;;
     *) usage ;;

@@ -34,7 +34,8 @@ pub const CONTEXTS: usize = 2;
 /// Frames that are taken in by one [`poll`](crate::Agent::poll). Of each socket, one at most is sent, and one more for
 /// each that was taken in.
 pub const FRAMES: usize = 4;
-/// Bytes of the longest frame that is sent. Neighbours and clients are told to send none that is longer.
+/// Bytes of the longest frame that is sent. Neighbours and clients are told to send none that is longer. A driver takes in 14
+/// more: the window that smoltcp offers has so many bytes more than a segment, and some fill it whatever they were told.
 pub const FRAME: usize = TX / 2 + HEADERS;
 /// Ethernet's header, and those of IP and TCP.
 const HEADERS: usize = 14 + 20 + 20;

@@ -36,7 +36,7 @@ fn main() -> ! {
     static mut RECEIVED: [u8; LONGEST] = [0; LONGEST];
     static mut TO_SEND: [u8; memory::FRAME] = [0; memory::FRAME];
     #[cfg(feature = "serial")]
-    static mut LINE: Option<(Line, Serial)> = None;
+    static mut LINE: heapless::Vec<(Line, Serial), 1> = heapless::Vec::new();
     #[cfg(feature = "qemu")]
     static mut ROOM: Option<told::Room> = None;
 
@@ -72,7 +72,7 @@ fn main() -> ! {
     device::VERSION.set(env!("CARGO_PKG_VERSION"));
     device::STACK.set(1, count(stack_size()));
     #[cfg(feature = "serial")]
-    let line = (Line::new(&uart::Settings { baud: 115_200, boot: boot.number() }), Serial::of(&board));
+    let Some(line) = open(LINE, &boot, Serial::of(&board)) else { end::fault() };
     let mut port = Port::new(board, RECEIVED, TO_SEND);
     let agent = start(MEMORY, &mut port, &settings);
     log!(info, "up: {=str}", pmbridge_firmware::board::NAME);
@@ -80,7 +80,7 @@ fn main() -> ! {
         agent,
         &mut port,
         #[cfg(feature = "serial")]
-        LINE.insert(line),
+        line,
         (&boot, run),
     )
 }
@@ -95,6 +95,19 @@ fn start(memory: &'static mut Memory, port: &mut Port, settings: &Settings) -> A
             end::end(USAGE)
         }
     }
+}
+
+/// The serial line in its place, which is zeroed before: what it takes of the stack to make it is free again behind this.
+#[cfg(feature = "serial")]
+#[inline(never)]
+fn open(
+    place: &'static mut heapless::Vec<(Line, Serial), 1>,
+    boot: &Boot,
+    port: Serial,
+) -> Option<&'static mut (Line, Serial)> {
+    let settings = uart::Settings { baud: 115_200, boot: boot.number() };
+    place.push((Line::new(&settings), port)).ok()?;
+    place.first_mut()
 }
 
 /// The main loop: whatever is to be done, then sleep.

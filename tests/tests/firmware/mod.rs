@@ -5,6 +5,7 @@
 mod neighbours;
 mod pages;
 mod pcp;
+mod serial;
 mod wire;
 
 use pmbridge_tests::{Board, Firmware, get, run};

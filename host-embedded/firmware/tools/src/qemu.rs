@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) icount: Option<String>,
     /// A file for what goes over its wire, as tcpdump and Wireshark read it.
     pub(crate) capture: Option<PathBuf>,
+    /// Whether its serial line is a terminal of this host.
+    pub(crate) serial: bool,
     /// What the firmware is told.
     pub(crate) arguments: Vec<String>,
 }
@@ -53,8 +55,17 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Error> {
             Err(error) => qemu.ended().then_some(()).ok_or(error)?,
         }
     }
+    if settings.serial {
+        writeln!(out, "SERIAL {}", qemu.line()?)?;
+        out.flush()?;
+    }
     end_on_signals(qemu.monitor.clone())?;
-    let said = qemu.child.stdout.take().ok_or("no output")?;
+    let mut said = qemu.child.stdout.take().ok_or("no output")?;
+    if settings.serial {
+        // Before the log QEMU says which terminal it is, too.
+        let mut byte = [0];
+        while said.read(&mut byte)? > 0 && byte != *b"\n" {}
+    }
     log::copy(&image, said, out)?;
     let status = qemu.child.wait()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
@@ -83,7 +94,12 @@ impl Qemu {
         // The kernel ends QEMU if this ends first, however it does.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "qemu-system-arm", "-M", &settings.board]);
-        command.args(["-display", "none", "-serial", "none", "-nic", &format!("{nic}{model},id=wire")]);
+        command.args(["-display", "none", "-nic", &format!("{nic}{model},id=wire")]);
+        if settings.serial {
+            command.args(["-chardev", "pty,id=line", "-serial", "chardev:line"]);
+        } else {
+            command.args(["-serial", "none"]);
+        }
         if let Some(file) = &settings.capture {
             command.args(["-object", &format!("filter-dump,id=capture,netdev=wire,file={}", file.display())]);
         }
@@ -99,12 +115,24 @@ impl Qemu {
         Ok(Self { child: child.map_err(|e| format!("setpriv, qemu-system-arm: {e}"))?, monitor })
     }
 
-    /// The ports of the guest, and those of the host that lead there.
-    pub(crate) fn ports(&mut self) -> Result<Vec<(u16, u16)>, Error> {
+    /// What the monitor says to a command.
+    fn ask(&mut self, command: &str) -> Result<String, Error> {
         let mut monitor = self.monitor()?;
         let _ = until_prompt(&mut monitor)?;
-        monitor.write_all(b"info usernet\n")?;
-        let table = until_prompt(&mut monitor)?;
+        monitor.write_all(command.as_bytes())?;
+        Ok(until_prompt(&mut monitor)?)
+    }
+
+    /// The terminal at the other end of the serial line.
+    fn line(&mut self) -> Result<String, Error> {
+        let table = self.ask("info chardev\n")?;
+        let path = table.lines().find_map(|line| line.trim().strip_prefix("line: filename=pty:"));
+        Ok(path.ok_or_else(|| format!("no line in:\n{table}"))?.to_owned())
+    }
+
+    /// The ports of the guest, and those of the host that lead there.
+    pub(crate) fn ports(&mut self) -> Result<Vec<(u16, u16)>, Error> {
+        let table = self.ask("info usernet\n")?;
         let ports: Vec<_> = table.lines().filter_map(forward).collect();
         if ports.len() == PORTS.len() { Ok(ports) } else { Err(format!("no ports in:\n{table}").into()) }
     }
