@@ -113,6 +113,7 @@ impl<T: Value, const N: usize> Metric<T, N> {
 
     /// Sets the value of an instance, by its place among them; one that is not there is nobody's. Of a metric with one value
     /// that is 0.
+    #[inline(never)]
     pub fn set(&self, instance: usize, value: T) {
         if let Some(cell) = self.cells.get(instance) {
             critical_section::with(|token| cell.borrow(token).set(value));
