@@ -4,6 +4,7 @@
 use core::{fmt::Write as _, hint::black_box};
 use std::time::Instant;
 
+use fastrand::Rng;
 use pmbridge_core::exposition::{Line, Parser, number};
 
 /// What is done with each sample.
@@ -54,25 +55,25 @@ fn best(page: &str, work: Work) -> f64 {
 
 /// A page as node_exporter's: few labels, short values, a HELP and a TYPE for every few samples.
 fn node() -> String {
-    let mut dice = Dice(1);
+    let mut dice = Rng::with_seed(1);
     let mut page = String::new();
     for cpu in 0..200 {
         writeln!(page, "# HELP node_cpu_{cpu}_seconds_total Seconds the CPUs spent in each mode.").unwrap();
         writeln!(page, "# TYPE node_cpu_{cpu}_seconds_total counter").unwrap();
         for mode in ["idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"] {
-            let value = dice.roll() % 100_000_000;
+            let value = dice.u64(..100_000_000);
             let value = format!("{}.{:02}", value / 100, value % 100);
             writeln!(page, "node_cpu_{cpu}_seconds_total{{cpu=\"{cpu}\",mode=\"{mode}\"}} {value}").unwrap();
         }
-        writeln!(page, "node_memory_{cpu}_bytes {:e}", dice.roll() % 1_000_000_000_000).unwrap();
-        writeln!(page, "node_filesystem_{cpu}_files {}", dice.roll() % 100_000).unwrap();
+        writeln!(page, "node_memory_{cpu}_bytes {:e}", dice.u64(..1_000_000_000_000)).unwrap();
+        writeln!(page, "node_filesystem_{cpu}_files {}", dice.u64(..100_000)).unwrap();
     }
     page
 }
 
 /// A page of histograms as an API server's: ten labels a sample, integers.
 fn histograms() -> String {
-    let mut dice = Dice(2);
+    let mut dice = Rng::with_seed(2);
     let mut page = String::new();
     writeln!(page, "# TYPE apiserver_request_duration_seconds histogram").unwrap();
     for resource in 0..200 {
@@ -82,7 +83,7 @@ fn histograms() -> String {
                 "apiserver_request_duration_seconds_bucket{{component=\"apiserver\",dry_run=\"\",group=\"apps\",\
                  resource=\"resource{resource}\",scope=\"cluster\",subresource=\"status\",verb=\"LIST\",version=\"v1\",\
                  instance=\"10.0.0.1:6443\",le=\"{le}\"}} {}",
-                dice.roll() % 1_000_000
+                dice.u64(..1_000_000)
             )
             .unwrap();
         }
@@ -92,22 +93,10 @@ fn histograms() -> String {
 
 /// A page of bare names with values of 16 and 17 digits, none of which is exact in a double.
 fn floats() -> String {
-    let mut dice = Dice(3);
+    let mut dice = Rng::with_seed(3);
     (0..5_000).fold(String::new(), |mut page, n| {
-        let value = f64::from_bits(dice.roll() >> 12 | 0x3ff << 52) * 1e3;
+        let value = f64::from_bits(dice.u64(..) >> 12 | 0x3ff << 52) * 1e3;
         writeln!(page, "temperature_{n} {value}").unwrap();
         page
     })
-}
-
-/// Numbers that look like chance and are the same in every run: xorshift.
-struct Dice(u64);
-
-impl Dice {
-    const fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod growing;
 
+use fastrand::Rng;
 use growing::Growing;
 use pmbridge_core::{
     exposition::{Exemplar, Format, LabelSet, Line, Parser, number},
@@ -306,47 +307,28 @@ fn a_part_of_the_metrics_is_a_page_of_whole_families() {
     );
 }
 
-/// Numbers that look like chance and are the same in every run: xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn shuffle<T>(&mut self, all: &mut [T]) {
-        for n in (1..all.len()).rev() {
-            let other = usize::try_from(self.roll(n as u64 + 1)).unwrap();
-            all.swap(n, other);
-        }
-    }
-}
-
 const KINDS: [&str; 8] =
     ["counter", "gauge", "histogram", "summary", "info", "stateset", "gaugehistogram", "unknown"];
 
 /// The samples of one label set of a family, in a legal order.
-fn group(dice: &mut Dice, name: &str, kind: &str, labels: &str) -> Vec<String> {
+fn group(dice: &mut Rng, name: &str, kind: &str, labels: &str) -> Vec<String> {
     let with = |more: &str| match (labels, more) {
         ("", "") => String::new(),
         ("", one) | (one, "") => format!("{{{one}}}"),
         (a, b) => format!("{{{a},{b}}}"),
     };
     let mut lines = Vec::new();
-    let mut line = |dice: &mut Dice, suffix: &str, more: &str, value: u64| {
-        let may = matches!(suffix, "_total" | "_bucket") && dice.roll(3) == 0;
+    let mut line = |dice: &mut Rng, suffix: &str, more: &str, value: u64| {
+        let may = matches!(suffix, "_total" | "_bucket") && dice.u64(..3) == 0;
         let tail = if may { format!(" # {{t=\"{value}\"}} {value}") } else { String::new() };
         lines.push(format!("{name}{suffix}{} {value}{tail}", with(more)));
     };
-    let some = |dice: &mut Dice| dice.roll(9) > 0;
+    let some = |dice: &mut Rng| dice.u64(..9) > 0;
     match kind {
         "counter" => {
             for part in ["_total", "_created"] {
                 if some(dice) {
-                    let value = dice.roll(1000);
+                    let value = dice.u64(..1000);
                     line(dice, part, "", value);
                 }
             }
@@ -354,7 +336,7 @@ fn group(dice: &mut Dice, name: &str, kind: &str, labels: &str) -> Vec<String> {
         "histogram" | "gaugehistogram" => {
             let mut below = 0;
             for le in ["0.5", "1.0", "2.5", "10.0", "+Inf"] {
-                below += dice.roll(100);
+                below += dice.u64(..100);
                 if le == "+Inf" || some(dice) {
                     line(dice, "_bucket", &format!("le=\"{le}\""), below);
                 }
@@ -377,7 +359,7 @@ fn group(dice: &mut Dice, name: &str, kind: &str, labels: &str) -> Vec<String> {
                 ("_created", ""),
             ] {
                 if some(dice) {
-                    let value = dice.roll(1000);
+                    let value = dice.u64(..1000);
                     line(dice, part, more, value);
                 }
             }
@@ -385,14 +367,14 @@ fn group(dice: &mut Dice, name: &str, kind: &str, labels: &str) -> Vec<String> {
         "stateset" => {
             for state in ["a", "b", "c"] {
                 if some(dice) {
-                    let value = dice.roll(2);
+                    let value = dice.u64(..2);
                     line(dice, "", &format!("{name}=\"{state}\""), value);
                 }
             }
         }
         "info" => line(dice, "_info", "", 1),
         _ => {
-            let value = dice.roll(1000);
+            let value = dice.u64(..1000);
             line(dice, "", "", value);
         }
     }
@@ -400,25 +382,25 @@ fn group(dice: &mut Dice, name: &str, kind: &str, labels: &str) -> Vec<String> {
 }
 
 /// A document of families that change from one to the next; `mixed` mixes the samples of a family, as text may.
-fn document(dice: &mut Dice, mixed: bool) -> String {
-    let mut families: Vec<usize> = (0..12).filter(|_| dice.roll(4) > 0).collect();
+fn document(dice: &mut Rng, mixed: bool) -> String {
+    let mut families: Vec<usize> = (0..12).filter(|_| dice.u64(..4) > 0).collect();
     dice.shuffle(&mut families);
     let mut text = String::new();
     for n in families {
         let (name, kind) = (format!("f{n}"), KINDS[n % KINDS.len()]);
         writeln!(text, "# TYPE {name} {kind}").unwrap();
-        if dice.roll(2) == 0 {
+        if dice.u64(..2) == 0 {
             writeln!(text, "# HELP {name} Help of {n}.").unwrap();
         }
         let mut sets: Vec<String> = ["", "a=\"1\"", "b=\"x\",a=\"1\"", "b=\"y\"", "c=\"\\\\\\\"\\n\""]
             .into_iter()
             .map(str::to_owned)
-            .chain((0..3).map(|_| format!("id=\"{}\"", dice.roll(20))))
+            .chain((0..3).map(|_| format!("id=\"{}\"", dice.u64(..20))))
             .collect();
         sets.sort();
         sets.dedup();
         dice.shuffle(&mut sets);
-        sets.truncate(1 + usize::try_from(dice.roll(6)).unwrap());
+        sets.truncate(1 + dice.usize(..6));
         let mut lines: Vec<String> = sets.iter().flat_map(|set| group(dice, &name, kind, set)).collect();
         if mixed {
             dice.shuffle(&mut lines);
@@ -504,7 +486,7 @@ fn is_in_order(text: &str) {
 #[test]
 fn whatever_comes_and_goes_each_document_comes_back() {
     for seed in 1..=60 {
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut dice = Rng::with_seed(seed);
         let (mut store, ids) = store(&["s"]);
         for round in 0..25 {
             let text = document(&mut dice, seed % 2 == 0);
@@ -525,7 +507,7 @@ fn whatever_comes_and_goes_each_document_comes_back() {
 #[test]
 fn what_comes_back_comes_back_the_same_again() {
     for seed in 1..=20 {
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut dice = Rng::with_seed(seed);
         let text = document(&mut dice, false);
         for format in Format::ALL {
             let once = page_of(&text, format);
@@ -539,10 +521,10 @@ fn what_comes_back_comes_back_the_same_again() {
 }
 
 /// Lines whose families, types and samples are at odds with each other.
-fn quarrel(dice: &mut Dice) -> String {
+fn quarrel(dice: &mut Rng) -> String {
     let names =
         ["x", "x_total", "x_created", "x_count", "x_sum", "x_bucket", "x_info", "x_total_total", "x_gsum"];
-    let mut pick = |from: &[&str]| from[usize::try_from(dice.roll(from.len() as u64)).unwrap()].to_owned();
+    let mut pick = |from: &[&str]| from[dice.usize(..from.len())].to_owned();
     let mut text = String::new();
     for _ in 0..4 {
         if pick(&["", "type"]) == "type" {
@@ -572,7 +554,7 @@ fn reserved(kind: &str) -> &'static [&'static str] {
 #[test]
 fn no_quarrel_of_names_makes_a_page_illegal_or_loses_a_sample() {
     for seed in 1..=600 {
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut dice = Rng::with_seed(seed);
         let (mut store, ids) = store(&["s", "t"]);
         let texts = [quarrel(&mut dice), quarrel(&mut dice)];
         for (id, text) in ids.iter().zip(&texts) {

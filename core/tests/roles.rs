@@ -19,6 +19,7 @@ mod own;
 mod script;
 mod stream;
 
+use fastrand::Rng;
 use growing::Growing;
 use pmbridge_core::{
     mapping::{Fate, PcpLine, Plain, Rules},
@@ -685,49 +686,33 @@ fn a_response_cut_short_is_never_taken_for_whole() {
     }
 }
 
-/// A generator of the same numbers each time.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(n.max(1)).unwrap()).unwrap()
-    }
-
-    /// A session some of whose bytes are others, or missing.
-    fn spoil(&mut self, session: &[Vec<u8>]) -> Vec<u8> {
-        let mut out = creds_pdu();
-        for _ in 0..self.below(6) {
-            let mut pdu = session[self.below(session.len())].clone();
-            for _ in 0..self.below(4) {
-                let at = self.below(pdu.len());
-                let byte = self.next().to_be_bytes()[0];
-                // Mostly behind the header, so that the stream goes on.
-                if at >= 8 || self.below(20) == 0 {
-                    pdu[at] = byte;
-                }
+/// A session some of whose bytes are others, or missing.
+fn spoil(dice: &mut Rng, session: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = creds_pdu();
+    for _ in 0..dice.usize(..6) {
+        let mut pdu = session[dice.usize(..session.len())].clone();
+        for _ in 0..dice.usize(..4) {
+            let at = dice.usize(..pdu.len());
+            let byte = dice.u8(..);
+            // Mostly behind the header, so that the stream goes on.
+            if at >= 8 || dice.usize(..20) == 0 {
+                pdu[at] = byte;
             }
-            if self.below(10) == 0 {
-                pdu.truncate(self.below(pdu.len()));
-            }
-            out.extend_from_slice(&pdu);
         }
-        out
+        if dice.usize(..10) == 0 {
+            pdu.truncate(dice.usize(..pdu.len()));
+        }
+        out.extend_from_slice(&pdu);
     }
+    out
 }
 
 /// Steps a role through random windows until it stops; whatever comes, it keeps to what it was given.
-fn torment<S: Storage, R: Role<S>>(role: &mut R, store: &mut Store<S>, input: &[u8], dice: &mut Dice) {
+fn torment<S: Storage, R: Role<S>>(role: &mut R, store: &mut Store<S>, input: &[u8], dice: &mut Rng) {
     let (mut at, mut now) = (0, 0);
     for _ in 0..400 {
-        let end = (at + dice.below(200)).min(input.len());
-        let size = dice.below(60);
+        let end = (at + dice.usize(..200)).min(input.len());
+        let size = dice.usize(..60);
         let mut room = vec![0x55; size + 8];
         let Ok(progress) = role.step(&mut context(store, now), &input[at..end], &mut room[..size]) else {
             return;
@@ -746,13 +731,13 @@ fn torment<S: Storage, R: Role<S>>(role: &mut R, store: &mut Store<S>, input: &[
 
 #[test]
 fn garbage_never_gets_more_than_it_was_given() {
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Rng::with_seed(9);
     let (mut store, [cpu, other]) = store(Small::new());
     scrape(&mut store, cpu, Some(CPU), 100);
     scrape(&mut store, other, Some(OTHER), 100);
     let session = session();
     for _ in 0..4000 {
-        let input = dice.spoil(&session);
+        let input = spoil(&mut dice, &session);
         torment(&mut ACollector::new(PATIENCE), &mut store, &input, &mut dice);
         torment(&mut AnAgent::new(SETTINGS), &mut store, &input, &mut dice);
     }
@@ -760,29 +745,29 @@ fn garbage_never_gets_more_than_it_was_given() {
 
 #[test]
 fn garbage_in_a_document_or_a_response_costs_its_lines_only() {
-    let mut dice = Dice(1);
+    let mut dice = Rng::with_seed(1);
     let (mut store, [cpu, _]) = store(Small::new());
     let responses = responses();
     for _ in 0..2000 {
         let mut doc = CPU.as_bytes().to_vec();
-        for _ in 0..dice.below(20) {
-            let at = dice.below(doc.len());
-            doc[at] = dice.next().to_be_bytes()[0];
+        for _ in 0..dice.usize(..20) {
+            let at = dice.usize(..doc.len());
+            doc[at] = dice.u8(..);
         }
         store.begin(cpu);
         let mut document = Document::new(cpu, [0u8; 64], Plain);
         let mut rest = doc.as_slice();
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(dice.below(rest.len()) + 1);
+            let (piece, after) = rest.split_at(dice.usize(..rest.len()) + 1);
             document.feed(&mut store, piece, &mut |_| {});
             rest = after;
         }
         document.finish(&mut store, &mut |_| {});
         store.commit(cpu, true, Instant::START);
-        let mut response = responses[dice.below(responses.len())].0.clone().into_bytes();
-        for _ in 0..dice.below(5) {
-            let at = dice.below(response.len());
-            response[at] = dice.next().to_be_bytes()[0];
+        let mut response = responses[dice.usize(..responses.len())].0.clone().into_bytes();
+        for _ in 0..dice.usize(..5) {
+            let at = dice.usize(..response.len());
+            response[at] = dice.u8(..);
         }
         store.begin(cpu);
         let mut role = Scraper::new(b"x", Document::new(cpu, [0u8; 64], Plain), 10_000);

@@ -138,13 +138,8 @@ fn meaning(line: &str) -> Meaning {
 fn any_names_labels_and_values_come_back() {
     let chars =
         ['a', 'Z', '_', ':', '0', '.', ' ', '"', '\\', '\n', '\t', 'é', '😀', '{', '}', '=', ',', '#', '\r'];
-    let mut dice = 3_u64;
-    let mut roll = |n: usize| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        usize::try_from(dice % u64::try_from(n).unwrap()).unwrap()
-    };
+    let mut dice = fastrand::Rng::with_seed(3);
+    let mut roll = |n: usize| dice.usize(..n);
     for _ in 0..20_000 {
         let mut word =
             |from: usize| (0..from + roll(5)).map(|_| chars[roll(chars.len())]).collect::<String>();

@@ -1,6 +1,7 @@
 //! Requests longer than the window they come through: a role with memory of its own answers them with the same bytes as
 //! one that has them before it whole, and refuses just those that its memory cannot hold.
 
+use fastrand::Rng;
 use pmbridge_core::{
     pcp::{Pmid, Status},
     pdu::{Kind, Pmids, desc, pmns, split},
@@ -10,7 +11,6 @@ use pmbridge_core::{
 };
 
 use crate::{
-    Dice,
     growing::Growing,
     script::{
         ACollector, AnAgent, CPU, OTHER, PATIENCE, SETTINGS, Small, all_profile, child, client_session,
@@ -18,6 +18,7 @@ use crate::{
         labels_request, metrics, names_of, pdu, pdus, pmcd_session, pmid, profile_of, refusal, scrape, serve,
         session, store, store_of, traverse, values, words,
     },
+    spoil,
 };
 
 /// What a role answered, and whether that ended the conversation.
@@ -345,15 +346,15 @@ fn names_are_looked_up_when_it_is_time_to_answer_and_hold_up_nobody() {
 
 #[test]
 fn garbage_is_answered_alike_in_place_and_taken_in() {
-    let mut dice = Dice(0x0b5e_55ed);
+    let mut dice = Rng::with_seed(7);
     let session = [session(), vec![names_with_states(&["openmetrics.cpu.temp", "no.such"])]].concat();
     for turn in 0..3000 {
-        let input = dice.spoil(&session);
+        let input = spoil(&mut dice, &session);
         let (mut store, [cpu, other]) = store(Small::new());
         scrape(&mut store, cpu, Some(CPU), 100);
         scrape(&mut store, other, Some(OTHER), 100);
         let mut docs = serve([(cpu, CPU), (other, OTHER)], 100);
-        let (whole, cut) = ((1 << 16, 99), (1 + dice.below(40), 1 + dice.below(60)));
+        let (whole, cut) = ((1 << 16, 99), (dice.usize(1..=40), dice.usize(1..=60)));
         let want = heard(&mut ACollector::new(PATIENCE), &mut store, &input, whole, &mut docs).0;
         let got = heard(&mut collector::<1024>(), &mut store, &input, cut, &mut docs).0;
         assert_eq!(got, want, "client, turn {turn}");

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use fastrand::Rng;
+
 use super::stock::{self, Everything};
 use super::{Ids, Record, Stock, census, pickle, text};
 
@@ -377,7 +379,7 @@ fn child_that_saves() {
 fn what_was_told_is_there_after_a_kill() {
     let dir = Dir::new();
     let mut told: HashMap<String, u32> = HashMap::new();
-    let mut random = Random(0x1234_5678_9abc_def1);
+    let mut random = Rng::with_seed(1);
     for _ in 0..50 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "ids::tests::child_that_saves", "--ignored", "--nocapture"])
@@ -386,7 +388,7 @@ fn what_was_told_is_there_after_a_kill() {
             .spawn()
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let lines = random.below(600);
+        let lines = random.usize(..600);
         let mut line = String::new();
         for n in 0.. {
             line.clear();
@@ -483,54 +485,38 @@ fn numbers_without_a_name_and_further_clusters_survive_the_way_there_and_back() 
     assert!(notices.len() == 1 && notices[0].contains("144.5120.py: not written"), "{notices:?}");
 }
 
-/// Marsaglia's xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap().checked_rem(end).unwrap_or_default()
-    }
-
-    fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).unwrap()
-    }
-
-    /// Bytes with a few of them changed, gone or doubled.
-    fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut out = bytes.to_vec();
-        for _ in 0..=self.below(4) {
-            let at = self.below(out.len());
-            match self.below(5) {
-                0 => out.truncate(at),
-                1 => out.insert(at, self.byte()),
-                2 if !out.is_empty() => drop(out.remove(at)),
-                3 => out.extend_from_within(at..),
-                _ if !out.is_empty() => out[at] = self.byte(),
-                _ => {}
-            }
+/// Bytes with a few of them changed, gone or doubled.
+fn mutate(random: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for _ in 0..=random.usize(..4) {
+        let at = random.usize(..out.len().max(1));
+        match random.usize(..5) {
+            0 => out.truncate(at),
+            1 => out.insert(at, random.u8(..)),
+            2 if !out.is_empty() => drop(out.remove(at)),
+            3 => out.extend_from_within(at..),
+            _ if !out.is_empty() => out[at] = random.u8(..),
+            _ => {}
         }
-        out
     }
+    out
 }
 
 #[test]
 fn no_bytes_make_a_reader_fall() {
     let file = b"pmbridge ids 1\n# x\nsource 1 a\nfurther 2 1\nmetric 1.0 m\\x0a\ninstance 1.0 0 + x\\\\\n";
     let table = pickle::emit(["a", "é日😀\\\n", ""], true);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Rng::with_seed(2);
     for round in 0..20_000_usize {
-        let noise: Vec<u8> = (0..random.below(64)).map(|_| random.byte()).collect();
+        let noise: Vec<u8> = (0..random.usize(..64)).map(|_| random.u8(..)).collect();
         let soup: Vec<u8> =
-            (0..random.below(64)).map(|_| b"(lpgaeVSI.0123\\ux'\n\n\n"[random.below(21)]).collect();
-        for bytes in [&noise, &soup, &random.mutate(&table)] {
+            (0..random.usize(..64)).map(|_| b"(lpgaeVSI.0123\\ux'\n\n\n"[random.usize(..21)]).collect();
+        for bytes in [&noise, &soup, &mutate(&mut random, &table)] {
             if let Ok(table) = pickle::parse(bytes) {
                 assert!(table.names.len() <= bytes.len());
             }
         }
-        for bytes in [&noise, &random.mutate(file)] {
+        for bytes in [&noise, &mutate(&mut random, file)] {
             let mut kept = Vec::new();
             census::read(bytes, &mut |record| text::write(&mut kept, record));
             let again = [text::HEADER.as_bytes(), &kept].concat();
@@ -542,7 +528,7 @@ fn no_bytes_make_a_reader_fall() {
         }
         if round.checked_rem(200) == Some(0) {
             let dir = Dir::new();
-            fs::write(dir.file(), random.mutate(file)).unwrap();
+            fs::write(dir.file(), mutate(&mut random, file)).unwrap();
             let (mut store, mut ids, _) = open(&dir.file());
             // A source or a metric of another number is not what this store knows how to go on with.
             if store.sources.values().all(|&cluster| cluster == 1)

@@ -322,7 +322,7 @@ fn a_file_too_long_is_used_up_to_its_last_whole_line() {
 }
 
 /// Lines of pieces that mean something here, and of bytes that mean nothing, from a seed.
-fn lines(mut seed: u64) -> Vec<u8> {
+fn lines(seed: u64) -> Vec<u8> {
     const PIECES: [&[u8]; 32] = [
         b"FILTER:",
         b"HEADER:",
@@ -357,12 +357,8 @@ fn lines(mut seed: u64) -> Vec<u8> {
         b"\0",
         b"http://h/\n",
     ];
-    let mut next = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        usize::try_from(seed % 64).unwrap()
-    };
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut next = move || dice.usize(..64);
     let mut out = if next() % 2 == 0 { b"http://h/\n".to_vec() } else { Vec::new() };
     for _ in 0..next() {
         match PIECES.get(next()) {
