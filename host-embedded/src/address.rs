@@ -11,30 +11,20 @@ use smoltcp::{
 
 use crate::{
     agent::stack_time,
+    log,
     settings::{Address, Error, Settings},
 };
 
-/// The stack, at its address if that is known.
-pub(crate) fn interface(
-    settings: &Settings,
-    device: &mut (impl Device + ?Sized),
-    now: Instant,
-) -> Result<Interface, Error> {
-    let mac = EthernetAddress(settings.mac);
-    if !mac.is_unicast() {
-        return Err(Error::Mac);
-    }
-    let mut config = Config::new(HardwareAddress::Ethernet(mac));
+/// The stack, at its address if that is known: of settings that can be.
+pub(crate) fn interface(settings: &Settings, device: &mut (impl Device + ?Sized), now: Instant) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(settings.mac)));
     config.random_seed = settings.seed;
     let mut iface = Interface::new(config, device, stack_time(now));
     if let Address::Static { address, prefix, gateway } = settings.address {
-        let address = Ipv4Addr::from(address);
-        if prefix > 32 || address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-            return Err(Error::Address);
-        }
-        set(&mut iface, Some(Ipv4Cidr::new(address, prefix)), gateway.map(Ipv4Addr::from));
+        set(&mut iface, Some(Ipv4Cidr::new(address.into(), prefix)), gateway.map(Ipv4Addr::from));
+        log::address(iface.ipv4_addr());
     }
-    Ok(iface)
+    iface
 }
 
 /// Goes to an address, or from the one that it has.
@@ -67,10 +57,11 @@ pub(crate) fn change(
     handle: SocketHandle,
 ) -> Option<Option<Ipv4Addr>> {
     use smoltcp::socket::dhcpv4::{Event, Socket};
-    let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll() {
-        Some(Event::Configured(lease)) => (Some(lease.address), lease.router),
-        Some(Event::Deconfigured) => (None, None),
-        None => return None,
+    let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll()? {
+        Event::Configured(lease) => (Some(lease.address), lease.router),
+        // That comes first, too, before there was any.
+        Event::Deconfigured if iface.ipv4_addr().is_none() => return None,
+        Event::Deconfigured => (None, None),
     };
     set(iface, address, gateway);
     Some(address.map(|address| address.address()))

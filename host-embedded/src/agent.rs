@@ -105,6 +105,7 @@ impl<'m> Agent<'m> {
     ) -> Result<Self, Error> {
         let Memory { inner, sockets, clients, client_buffers, pages, page_buffers, .. } = memory;
         let Memory { puller_buffers, lanes, rules, line, window, store, .. } = memory;
+        settings.check()?;
         if settings.neighbours.len() > lanes.len() {
             return Err(Error::Full(Full(Region::Sources)));
         }
@@ -113,7 +114,7 @@ impl<'m> Agent<'m> {
         }
         while sockets.push(SocketStorage::EMPTY).is_ok() {}
         let mut door = Door::new(EthernetAddress(settings.mac));
-        let iface = address::interface(settings, &mut Gate { device, door: &mut door }, now)?;
+        let iface = address::interface(settings, &mut Gate { device, door: &mut door }, now);
         let parts = (Slices(store.parts()), &mut sockets[..], Puller::new(line, settings.seed));
         let lent = Lent { clients, pages, lanes, rules, window, table, neighbours: settings.neighbours };
         let inner = build(inner, (iface, door), parts, lent, settings.seed).ok_or(NOT_MADE)?;

@@ -350,16 +350,26 @@ fn an_address_comes_by_dhcp_stays_while_it_is_lent_and_goes_with_the_lender() {
 #[test]
 fn what_is_none_is_no_setting() {
     use pmbridge_embedded::{Address, Agent, Error, memory};
-    let at = |address, prefix| Address::Static { address, prefix, gateway: None };
+    let at = |address, prefix, gateway| Settings {
+        address: Address::Static { address, prefix, gateway },
+        ..SETTINGS
+    };
+    let made = |settings: &Settings| {
+        let memory = Box::leak(Box::new(memory::Standard::new()));
+        Agent::new(memory, &mut rig::wire().0, TABLE, settings, rig::at(0)).map(|_| ())
+    };
     for (settings, want) in [
         (Settings { mac: [1, 0, 0, 0, 0, 1], ..SETTINGS }, Error::Mac),
-        (Settings { address: at([224, 0, 0, 1], 8), ..SETTINGS }, Error::Address),
-        (Settings { address: at([10, 0, 0, 1], 33), ..SETTINGS }, Error::Address),
+        (at([224, 0, 0, 1], 8, None), Error::Address),
+        (at([10, 0, 0, 1], 33, None), Error::Address),
+        (at([10, 0, 0, 1], 8, Some([0; 4])), Error::Address),
+        (Settings { labels: "hostname=b", ..SETTINGS }, Error::Labels),
+        (with_neighbours(&[const { neighbour("9x", 1) }]), Error::Name("9x")),
+        (with_neighbours(&[const { neighbour("a", 1) }; 2]), Error::Twice("a")),
     ] {
-        let memory = Box::leak(Box::new(memory::Standard::new()));
-        let made = Agent::new(memory, &mut rig::wire().0, TABLE, &settings, rig::at(0));
-        assert_eq!(made.err(), Some(want));
+        assert_eq!(made(&settings), Err(want));
     }
+    assert_eq!(made(&at([10, 0, 0, 1], 8, Some([10, 0, 0, 2]))), Ok(()));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use pmbridge_core::pcp::name::is_source;
+
 use crate::flags::Options;
 use crate::log::Log;
 use crate::run::Host;
@@ -72,10 +74,9 @@ fn operand(text: &OsStr) -> io::Result<Source> {
     let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
     let parsed = Url::parse(url).map_err(|error| bad(format!("{}: {error}", shown(url))))?;
     let name = name.map_or_else(|| parsed.source_name(), str::to_owned);
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-    if !is_name {
-        return Err(bad(format!("{name}: a source's name is a letter, then letters, digits, '_' and '.'")));
+    if !is_source(&name) {
+        let rule = "a source's name is a letter, then letters, digits, '_' and '.' between those";
+        return Err(bad(format!("{name}: {rule}")));
     }
     Ok(Source::plain(name, Origin::Url(parsed)))
 }

@@ -357,7 +357,7 @@ fn begins_char(byte: &u8) -> bool {
 }
 
 /// Whether labels are spelled as they would be written in any format, as most are: then they are copied.
-fn is_as_written(labels: &[u8]) -> bool {
+pub(crate) fn is_as_written(labels: &[u8]) -> bool {
     if memchr(b'\n', labels).is_some() {
         return false;
     }

@@ -21,7 +21,13 @@ use super::{
     Put,
     json::{self, Path},
 };
-use crate::exposition::{value, writer::escape_label};
+use crate::{
+    exposition::{
+        LabelSet, value,
+        writer::{escape_label, is_as_written},
+    },
+    pcp::label::is_name,
+};
 
 /// What is an instance's own.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +39,15 @@ pub struct Instance<'a> {
     pub name: &'a [u8],
     /// Its set of labels.
     pub labels: &'a [u8],
+}
+
+/// Whether a text is labels as an exposition has them between braces, of which PCP can have all: each once, and named for both.
+pub fn are_labels(text: &str) -> bool {
+    let labels = LabelSet::stored(text);
+    let is_once = |name| labels.iter().filter(|label| label.name == name).count() == 1;
+    text.is_empty()
+        || is_as_written(text.as_bytes())
+            && labels.iter().all(|label| is_name(label.name.raw().as_bytes()) && is_once(label.name))
 }
 
 /// Writes the labels of some sets, outermost first, and those of an instance, as they stand between a sample's braces:

@@ -6,6 +6,7 @@
 pub mod desc;
 pub mod id;
 pub mod label;
+pub mod name;
 pub mod status;
 pub mod units;
 

@@ -189,7 +189,7 @@ const fn is_below(name: &str, above: &str) -> bool {
     }
 }
 
-const fn is_same(a: &str, b: &str) -> bool {
+pub(crate) const fn is_same(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         match (a, b) {

@@ -43,6 +43,8 @@ mod metric;
 mod table;
 mod text;
 
+pub(crate) use about::is_same;
+
 pub use crate::metrics_table as metrics;
 pub use about::{About, are_distinct};
 pub use histogram::{Histogram, MOST_BOUNDS};

@@ -19,6 +19,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use pmbridge_core::pcp::name;
+
 use crate::filter::Filter;
 use crate::log::Log;
 use crate::names::is_at_or_below;
@@ -249,7 +251,7 @@ impl<'a> Look<'a> {
 
     /// The name of the source in a file, if it may have it.
     fn claim(&mut self, path: &'a Path) -> Option<String> {
-        let name = dotted(self.root, &path.with_extension("")).filter(|name| is_name(name));
+        let name = dotted(self.root, &path.with_extension("")).filter(|name| name::is_source(name));
         let Some(name) = name else {
             self.say(path, Trouble::Name);
             return None;
@@ -323,13 +325,6 @@ fn read_short(path: &Path) -> io::Result<Vec<u8>> {
 /// A path below `root` with `/` as `.`; `None` where it is no text.
 fn dotted(root: &Path, path: &Path) -> Option<String> {
     Some(path.strip_prefix(root).ok()?.to_str()?.replace('/', "."))
-}
-
-/// Whether the name space can take a name: a letter, then letters, digits, `_` and `.`, no two dots in a row.
-fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
-        && name.split('.').all(|part| !part.is_empty())
 }
 
 /// What starts the names of the control metrics, and of nothing else.
