@@ -33,6 +33,11 @@ if [ "${1:-}" = --bin ]; then
     bin=${2:?which program?}
     shift 2
 fi
+# Only who boots it has more to say.
+case $command:$* in
+    run:* | size:--features | *:) ;;
+    *) usage ;;
+esac
 
 out=$(cargo metadata --manifest-path "$here/../Cargo.toml" --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/firmware || exit 2

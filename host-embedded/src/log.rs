@@ -25,21 +25,28 @@ pub(crate) use no::{address, client, full, reader, refused, scraped};
 #[cfg(feature = "defmt")]
 pub(crate) fn address(address: Option<Ipv4Addr>) {
     match address {
-        Some(address) => defmt::info!("address {=[u8; 4]}", address.octets()),
-        None => defmt::warn!("no address"),
+        Some(address) => {
+            let [a, b, c, d] = address.octets();
+            defmt::info!("address: {=u8}.{=u8}.{=u8}.{=u8}", a, b, c, d);
+        }
+        None => defmt::warn!("address lost"),
     }
 }
 
 /// A PCP client has come.
 #[cfg(feature = "defmt")]
 pub(crate) fn client(from: Option<IpEndpoint>) {
-    defmt::info!("client {}", from);
+    if let Some(from) = from {
+        defmt::info!("client: {}", from);
+    }
 }
 
 /// Somebody who wants pages has come.
 #[cfg(feature = "defmt")]
 pub(crate) fn reader(from: Option<IpEndpoint>) {
-    defmt::debug!("reader {}", from);
+    if let Some(from) = from {
+        defmt::debug!("reader: {}", from);
+    }
 }
 
 /// Somebody was turned away, for all places are taken.

@@ -35,9 +35,9 @@ pub(crate) struct Told {
 type Ranges = [Range<usize>; 2];
 
 impl Room {
-    /// Listens; `None` where something is said that means nothing, or too much of it.
+    /// Listens; `None` where something is said that means nothing, or too much of it, which is `last` then.
     #[inline(never)]
-    pub(crate) fn listen(room: &'static mut Option<Self>) -> Option<Told> {
+    pub(crate) fn listen(room: &'static mut Option<Self>, last: &mut &'static str) -> Option<Told> {
         let this = room.insert(Self {
             arguments: args().ok()?,
             globs: [""; GLOBS],
@@ -50,9 +50,13 @@ impl Room {
         let (mut neighbours, mut globs) = (0_usize, 0_usize);
         for argument in arguments.skip(1) {
             let argument = argument.ok()?;
-            let (word, text) = split(argument, b'=').unwrap_or((argument, ""));
+            *last = argument;
+            if argument == "dhcp" {
+                told.address = Address::Dhcp;
+                continue;
+            }
+            let (word, text) = split(argument, b'=')?;
             match word {
-                "dhcp" => told.address = Address::Dhcp,
                 "ip" => {
                     let (address, prefix) = split(text, b'/')?;
                     let (address, prefix) = (octets(address)?, u8::try_from(number(prefix)?).ok()?);
@@ -81,8 +85,13 @@ impl Room {
                 _ => return None,
             }
         }
-        if let Address::Static { gateway, .. } = &mut told.address {
-            *gateway = gateway_told;
+        match &mut told.address {
+            Address::Static { gateway, .. } => *gateway = gateway_told,
+            Address::Dhcp if gateway_told.is_some() => {
+                *last = "gateway without ip";
+                return None;
+            }
+            Address::Dhcp => {}
         }
         let globs: &'static [&'static str] = &this.globs;
         for (neighbour, [include, exclude]) in this.neighbours.iter_mut().zip(ranges) {
@@ -116,21 +125,21 @@ fn neighbour(text: &'static str) -> Option<Neighbour> {
     Some(Neighbour { name, address, port: u16::try_from(number(port)?).ok()?, path, ..NOBODY })
 }
 
-fn octets(text: &str) -> Option<[u8; 4]> {
+fn octets(text: &'static str) -> Option<[u8; 4]> {
     let mut octets = [0_u8; 4];
-    let mut rest = octets.iter_mut();
-    let mut octet = rest.next()?;
-    for byte in text.bytes() {
-        if byte == b'.' {
-            octet = rest.next()?;
-        } else {
-            *octet = octet.checked_mul(10)?.checked_add(digit(byte)?)?;
-        }
+    let mut text = text;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        let (digits, rest) = if place < 3 { split(text, b'.')? } else { (text, "") };
+        *octet = u8::try_from(number(digits)?).ok()?;
+        text = rest;
     }
-    rest.next().is_none().then_some(octets)
+    Some(octets)
 }
 
 fn number(text: &str) -> Option<u32> {
+    if text.is_empty() {
+        return None;
+    }
     let mut bytes = text.bytes();
     bytes.try_fold(0_u32, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?.into()))
 }

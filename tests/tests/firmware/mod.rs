@@ -8,6 +8,8 @@ mod pcp;
 mod serial;
 mod wire;
 
+use std::{path::Path, process::Command};
+
 use pmbridge_tests::{Board, Firmware, get, run};
 
 /// The metrics that the device declares, in both protocols.
@@ -69,8 +71,58 @@ fn a_setting_that_means_nothing_ends_it_with_a_status() {
     if !Board::Lm3s6965evb.is_there("a_setting_that_means_nothing_ends_it_with_a_status") {
         return;
     }
-    let finished = run(&mut Firmware::command(Board::Lm3s6965evb, &["ip=10.0.2.15"]));
-    assert_eq!(finished.code, 2, "{finished:?}");
+    for setting in [
+        "ip=10.0.2.15",
+        "ip=10..2.15/24",
+        "ip=10.0.2/24",
+        "ip=10.0.2.256/24",
+        "dhcp=10.0.2.15",
+        "run=",
+        "scrape=a@10.0.2.2:9100",
+    ] {
+        let finished = run(&mut Firmware::command(Board::Lm3s6965evb, &[setting]));
+        assert!(finished.code == 2 && finished.out.contains(setting), "{setting}: {finished:?}");
+    }
+    for (settings, why) in [
+        (&["gateway=10.0.2.2"][..], "gateway without ip"),
+        (&["ip=10.0.2.15/33"], "prefix is too long"),
+        (&["scrape=node-1@10.0.2.2:9100/metrics"], "no neighbour can be called \"node-1\""),
+        (&["scrape=a@10.0.2.2:9100/", "scrape=a@10.0.2.2:9101/"], "two neighbours are called a"),
+    ] {
+        let finished = run(&mut Firmware::command(Board::Lm3s6965evb, settings));
+        assert!(finished.code == 2 && finished.out.contains(why), "{settings:?}: {finished:?}");
+    }
     let finished = run(&mut Firmware::command(Board::Lm3s6965evb, &["run=10"]));
     assert_eq!(finished.code, 0, "{finished:?}");
+}
+
+#[test]
+fn the_log_has_a_line_for_each_event_in_the_words_of_a_person() {
+    if !Board::Lm3s6965evb.is_there("the_log_has_a_line_for_each_event_in_the_words_of_a_person") {
+        return;
+    }
+    let firmware = Firmware::start(&["dhcp"]);
+    run(&mut firmware.tool("pminfo")).ok();
+    let said = firmware.process.said();
+    let lines = |what: &str| said.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((lines(" INFO up: lm3s6965evb"), lines("address")), (1, 1), "{said}");
+    assert!(
+        said.contains(" INFO address: 10.0.2.15\n") && said.contains(" INFO client: 10.0.2.2:"),
+        "{said}"
+    );
+    assert!(!said.contains(" WARN ") && !said.contains("Some(") && !said.contains('['), "{said}");
+}
+
+#[test]
+fn a_word_that_the_script_does_not_know_is_no_other_command() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-embedded/firmware.sh");
+    for words in
+        [&["size", "nope"][..], &["build", "mps2-an385", "extra"], &["panics", "all"], &["image", "x"]]
+    {
+        let finished = run(Command::new(&script).args(words));
+        assert!(
+            finished.code == 2 && finished.out.contains("firmware.sh build [BOARD]"),
+            "{words:?} {finished:?}"
+        );
+    }
 }
