@@ -93,15 +93,15 @@ fn panics(image: &Path) -> Result<ExitCode, Error> {
     if places.is_empty() {
         return Err("no panic says where it is: build with the feature locations".into());
     }
-    println!("| crate | places that may panic |\n|---|---|");
+    places.iter().for_each(|place| println!("{place}"));
+    println!("\n| crate | places that may panic |\n|---|---|");
     for (owner, n) in panics::count(&places) {
         println!("| {owner} | {n} |");
     }
     let is_ours = |place: &&panics::Place| panics::OURS.iter().any(|(_, name)| *name == place.owner);
     let ours: Vec<_> = places.iter().filter(is_ours).collect();
-    for place in &ours {
-        println!("{}: {}", place.owner, place.at);
-    }
+    println!("\n{} of {} are ours", ours.len(), places.len());
+    ours.iter().for_each(|place| println!("{place}"));
     Ok(if ours.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -5,7 +5,10 @@
 //! function of Rust's library that says where it was called (`#[track_caller]`, such as `copy_from_slice` and indexing)
 //! is its caller's. The image has to be one whose panics say where they are: feature `locations`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use object::{Object as _, ObjectSection as _, SectionFlags, elf};
 
@@ -16,8 +19,15 @@ use crate::Error;
 pub(crate) struct Place {
     /// The crate.
     pub(crate) owner: String,
-    /// The file and line of it.
-    pub(crate) at: String,
+    /// The file, as the crate calls it.
+    file: String,
+    line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}:{}", self.owner, self.file, self.line)
+    }
 }
 
 /// All places that may panic.
@@ -57,7 +67,7 @@ impl Parts<'_> {
             (4..512).contains(&length) && (1..100_000).contains(&line) && (1..1000).contains(&column);
         let file = is_place.then(|| self.text(pointer.into(), length.try_into().ok()?)).flatten()?;
         let owner = file.ends_with(".rs").then(|| crate_of(file))?;
-        Some(Place { owner, at: format!("{file}:{line}") })
+        Some(Place { owner, file: within(file).to_owned(), line })
     }
 
     fn text(&self, at: u64, length: usize) -> Option<&str> {
@@ -79,6 +89,14 @@ fn crate_of(file: &str) -> String {
     }
     let ours = OURS.iter().find(|(part, _)| file.contains(part));
     ours.map_or_else(|| file.to_owned(), |(_, name)| (*name).to_owned())
+}
+
+/// The file as its crate calls it: where this machine keeps others' crates says nothing, and is another elsewhere.
+fn within(file: &str) -> &str {
+    let others = file.split_once("/registry/src/").and_then(|(_, rest)| rest.splitn(3, '/').nth(2));
+    let rusts = file.split_once("/library/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, rest)| rest);
+    let ours = || OURS.iter().find_map(|(part, _)| file.find(part)).and_then(|at| file.get(at..));
+    others.or(rusts).or_else(ours).unwrap_or(file)
 }
 
 /// Our own crates, by where their sources lie. The innermost folder counts.
@@ -105,11 +123,28 @@ mod tests {
     }
 
     #[test]
+    fn files_are_called_what_their_crate_calls_them() {
+        for (file, want) in [
+            ("/rustc/0123/library/core/src/slice/index.rs", "src/slice/index.rs"),
+            (
+                "/home/a/.cargo/registry/src/index.crates.io-1/smoltcp-0.14.0/src/iface/mod.rs",
+                "src/iface/mod.rs",
+            ),
+            ("/w/host-embedded/src/agent.rs", "host-embedded/src/agent.rs"),
+            ("/w/core/src/wire.rs", "core/src/wire.rs"),
+            ("src/main.rs", "src/main.rs"),
+            ("elsewhere.rs", "elsewhere.rs"),
+        ] {
+            assert_eq!(within(file), want);
+        }
+    }
+
+    #[test]
     fn a_place_is_told_by_four_words() {
         let text = b"....core/src/wire.rs";
         let parts = Parts(vec![(0x100, text)]);
-        let place = parts.place([0x104, 16, 7, 9]).map(|place| (place.owner, place.at));
-        assert_eq!(place, Some(("pmbridge-core".to_owned(), "core/src/wire.rs:7".to_owned())));
+        let place = parts.place([0x104, 16, 7, 9]).map(|place| place.to_string());
+        assert_eq!(place.as_deref(), Some("pmbridge-core: core/src/wire.rs:7"));
         for other in [[0x104, 15, 7, 9], [0x108, 16, 7, 9], [0x104, 16, 0, 9], [0x104, 16, 7, 0]] {
             assert_eq!(parts.place(other), None, "{other:?}");
         }
