@@ -311,74 +311,76 @@ const KINDS: [&str; 8] =
     ["counter", "gauge", "histogram", "summary", "info", "stateset", "gaugehistogram", "unknown"];
 
 /// The samples of one label set of a family, in a legal order.
-fn group(dice: &mut Rng, name: &str, kind: &str, labels: &str) -> Vec<String> {
-    let with = |more: &str| match (labels, more) {
-        ("", "") => String::new(),
-        ("", one) | (one, "") => format!("{{{one}}}"),
-        (a, b) => format!("{{{a},{b}}}"),
-    };
-    let mut lines = Vec::new();
-    let mut line = |dice: &mut Rng, suffix: &str, more: &str, value: u64| {
-        let may = matches!(suffix, "_total" | "_bucket") && dice.u64(..3) == 0;
+struct Group<'a> {
+    dice: &'a mut Rng,
+    name: &'a str,
+    labels: &'a str,
+    lines: Vec<String>,
+}
+
+impl Group<'_> {
+    fn line(&mut self, suffix: &str, more: &str, value: u64) {
+        let with = match (self.labels, more) {
+            ("", "") => String::new(),
+            ("", one) | (one, "") => format!("{{{one}}}"),
+            (a, b) => format!("{{{a},{b}}}"),
+        };
+        let may = matches!(suffix, "_total" | "_bucket") && self.dice.u64(..3) == 0;
         let tail = if may { format!(" # {{t=\"{value}\"}} {value}") } else { String::new() };
-        lines.push(format!("{name}{suffix}{} {value}{tail}", with(more)));
-    };
-    let some = |dice: &mut Rng| dice.u64(..9) > 0;
-    match kind {
-        "counter" => {
-            for part in ["_total", "_created"] {
-                if some(dice) {
-                    let value = dice.u64(..1000);
-                    line(dice, part, "", value);
-                }
-            }
-        }
-        "histogram" | "gaugehistogram" => {
-            let mut below = 0;
-            for le in ["0.5", "1.0", "2.5", "10.0", "+Inf"] {
-                below += dice.u64(..100);
-                if le == "+Inf" || some(dice) {
-                    line(dice, "_bucket", &format!("le=\"{le}\""), below);
-                }
-            }
-            let (count, sum) = if kind == "histogram" { ("_count", "_sum") } else { ("_gcount", "_gsum") };
-            if some(dice) {
-                line(dice, count, "", below);
-                line(dice, sum, "", 7);
-            }
-            if kind == "histogram" && some(dice) {
-                line(dice, "_created", "", 8);
-            }
-        }
-        "summary" => {
-            for (part, more) in [
-                ("", "quantile=\"0.5\""),
-                ("", "quantile=\"0.9\""),
-                ("_sum", ""),
-                ("_count", ""),
-                ("_created", ""),
-            ] {
-                if some(dice) {
-                    let value = dice.u64(..1000);
-                    line(dice, part, more, value);
-                }
-            }
-        }
-        "stateset" => {
-            for state in ["a", "b", "c"] {
-                if some(dice) {
-                    let value = dice.u64(..2);
-                    line(dice, "", &format!("{name}=\"{state}\""), value);
-                }
-            }
-        }
-        "info" => line(dice, "_info", "", 1),
-        _ => {
-            let value = dice.u64(..1000);
-            line(dice, "", "", value);
+        self.lines.push(format!("{}{suffix}{with} {value}{tail}", self.name));
+    }
+
+    /// A line that is there most of the time.
+    fn some(&mut self, suffix: &str, more: &str, below: u64) {
+        if self.is_there() {
+            let value = self.dice.u64(..below);
+            self.line(suffix, more, value);
         }
     }
-    lines
+
+    fn is_there(&mut self) -> bool {
+        self.dice.u64(..9) > 0
+    }
+
+    fn histogram(&mut self, count: &str, sum: &str) {
+        let mut below = 0;
+        for le in ["0.5", "1.0", "2.5", "10.0", "+Inf"] {
+            below += self.dice.u64(..100);
+            if le == "+Inf" || self.is_there() {
+                self.line("_bucket", &format!("le=\"{le}\""), below);
+            }
+        }
+        if self.is_there() {
+            self.line(count, "", below);
+            self.line(sum, "", 7);
+        }
+    }
+}
+
+fn group(dice: &mut Rng, name: &str, kind: &str, labels: &str) -> Vec<String> {
+    let mut group = Group { dice, name, labels, lines: Vec::new() };
+    match kind {
+        "counter" => ["_total", "_created"].iter().for_each(|part| group.some(part, "", 1000)),
+        "histogram" => {
+            group.histogram("_count", "_sum");
+            group.some("_created", "", 9);
+        }
+        "gaugehistogram" => group.histogram("_gcount", "_gsum"),
+        "summary" => {
+            group.some("", "quantile=\"0.5\"", 1000);
+            group.some("", "quantile=\"0.9\"", 1000);
+            ["_sum", "_count", "_created"].iter().for_each(|part| group.some(part, "", 1000));
+        }
+        "stateset" => {
+            ["a", "b", "c"].iter().for_each(|state| group.some("", &format!("{name}=\"{state}\""), 2));
+        }
+        "info" => group.line("_info", "", 1),
+        _ => {
+            let value = group.dice.u64(..1000);
+            group.line("", "", value);
+        }
+    }
+    group.lines
 }
 
 /// A document of families that change from one to the next; `mixed` mixes the samples of a family, as text may.

@@ -327,8 +327,7 @@ impl Catalog {
             return;
         }
         metric.status = None;
-        let values = set.values();
-        let is_in_situ = set.is_in_situ();
+        let (values, is_in_situ) = (set.values(), set.is_in_situ());
         // As a rule the instances are those of last time, in their order: then nothing is looked up.
         if values.len() == metric.series.len()
             && metric.series.iter().zip(values.clone()).all(|(series, word)| series.inst == word.inst)
@@ -339,7 +338,14 @@ impl Catalog {
             self.stats.hits = self.stats.hits.saturating_add(u64::from(count.unsigned_abs()));
             return;
         }
+        self.take_others(place, desc, set, results);
+    }
+
+    /// The values of a metric whose instances are others than last time, or in another order.
+    fn take_others(&mut self, place: usize, desc: Desc, set: &Values<'_>, results: &Results<'_>) {
+        let Some(metric) = self.metrics.get_mut(place) else { return };
         let Some(group) = metric.group else { return };
+        let (values, is_in_situ) = (set.values(), set.is_in_situ());
         let mut old = Old::new(std::mem::take(&mut metric.series));
         let mut new = HashSet::new();
         metric.series.reserve_exact(values.len());
