@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use pmbridge_core::{
+    exposition::writer::Kind,
+    mapping::export,
     pcp::{Semantics, Type},
     role::page::{Format, Page},
     store::{Fixed, Full, Region, SourceId, Store, View},
@@ -227,4 +229,33 @@ fn a_value_is_never_half_of_two_whoever_sets_it() {
         }
     });
     assert_eq!((ADDED.value(0), ADDED.value(1), ADDED.value(2)), (Some(0), Some(3 * ROUNDS), None));
+}
+
+#[test]
+fn names_on_a_page_are_those_of_the_page_for_makers() {
+    let kib = Units::KBYTE;
+    for (name, kind, units, want) in [
+        ("device.frames", Kind::Counter, Units::COUNT, "device_frames_total"),
+        ("device.idle", Kind::Counter, Units::MICROSEC, "device_idle_seconds_total"),
+        ("disk.size", Kind::Gauge, kib, "disk_size_bytes"),
+        ("disk.size_kb", Kind::Gauge, kib, "disk_size_bytes"),
+        ("fan.count", Kind::Gauge, Units::NONE, "fan_count_current"),
+        ("device.version", Kind::Info, Units::NONE, "device_version_info"),
+        ("sensor.temperature", Kind::Gauge, Units::NONE, "sensor_temperature"),
+        ("dev.s", Kind::Gauge, Units::NONE, "devs"),
+        ("dev.h_max", Kind::Gauge, Units::NONE, "dev_hmax"),
+    ] {
+        let mut made = Vec::new();
+        export::name(export::Naming::Prometheus, name, kind, units, None, &mut |piece| {
+            made.extend_from_slice(piece)
+        });
+        let end = match kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            _ => "",
+        };
+        assert_eq!(String::from_utf8(made).unwrap() + end, want);
+        let row = include_str!("../README.md").lines().find(|line| line.starts_with(&format!("| `{name}`")));
+        assert!(row.is_some_and(|row| row.contains(want)) || name == "dev.h_max", "{name}: {row:?}");
+    }
 }
