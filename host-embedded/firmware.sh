@@ -8,7 +8,7 @@
 #   firmware.sh panics [BOARD]            lists the panics that are left and whose they are, and fails where one is ours
 #   firmware.sh image [BOARD]             prints where the image is, and builds nothing
 #
-# SETTINGs: `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH` (the host is 10.0.2.2), behind
+# SETTINGs: `dhcp`, or `ip=A.B.C.D/BITS` and behind it `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH` (the host is 10.0.2.2), behind
 # it `include=GLOB`, then `exclude=GLOB`; `run=MS`; `wall=SECONDS`. Before them may stand `--nic NIC`, a network as QEMU's -nic has it,
 # `--capture FILE` of what goes over it, `--serial` for a terminal at the end of its serial line, and, first of all, `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
 #

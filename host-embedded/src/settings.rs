@@ -37,9 +37,7 @@ impl Settings {
             return Err(Error::Mac);
         }
         if let Address::Static { address, prefix, gateway } = self.address
-            && (prefix > 32
-                || !is_unicast(address)
-                || matches!(gateway, Some(gateway) if !is_unicast(gateway)))
+            && (prefix > 32 || !is_unicast(address) || gateway.is_some_and(|gateway| !is_unicast(gateway)))
         {
             return Err(Error::Address);
         }
@@ -210,15 +208,15 @@ impl From<metrics::Error> for Error {
 }
 
 const fn is_unicast(address: [u8; 4]) -> bool {
-    let address = Ipv4Addr::from_octets(address);
-    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
+    // Below are those of no device, above those of several, and those that nobody has.
+    matches!(address, [1..=223, ..])
 }
 
 const fn is_path(path: &str) -> bool {
     let mut rest = path.as_bytes();
     let begins = matches!(rest, [b'/', ..]);
     while let [byte, tail @ ..] = rest {
-        if byte.is_ascii_control() || *byte == b' ' {
+        if *byte <= b' ' || *byte == 0x7f {
             return false;
         }
         rest = tail;

@@ -259,3 +259,26 @@ fn names_on_a_page_are_those_of_the_page_for_makers() {
         assert!(row.is_some_and(|row| row.contains(want)) || name == "dev.h_max", "{name}: {row:?}");
     }
 }
+
+#[test]
+fn metrics_of_one_name_on_a_page_are_no_table() {
+    static SIZE: Metric<u64> = Metric::gauge("disk.size", "Of it.").units(Units::KBYTE);
+    static SAME: Metric<u64> = Metric::gauge("disk.size_kb", "Of it, too.").units(Units::KBYTE);
+    static COUNT: Metric<u64> = Metric::gauge("disk.size_kb", "In other units.").units(Units::COUNT);
+    static TIME: Histogram<1> = Histogram::new("disk.time", "Of it.", [1]).units(Units::MICROSEC);
+    static LAST: Metric<u64> = Metric::gauge("disk.time_us", "The last.").units(Units::MICROSEC);
+    let declared = |table: &[Entry]| {
+        let mut store: Store<Memory> = Store::new(Memory::new(), 144, 1);
+        let source = store.add_source("device", "", None).unwrap();
+        declare(table, &mut store, source)
+    };
+    for (one, other, name) in [
+        (SIZE.entry(), SAME.entry(), "disk.size_kb"),
+        (SAME.entry(), SIZE.entry(), "disk.size"),
+        (TIME.entry(), LAST.entry(), "disk.time_us"),
+        (LAST.entry(), TIME.entry(), "disk.time"),
+    ] {
+        assert_eq!(declared(&[one, other]), Err(Error::Twice(name)));
+    }
+    assert_eq!(declared(&[SIZE.entry(), COUNT.entry(), TIME.entry()]), Ok(()));
+}

@@ -1,7 +1,7 @@
 //! What a page reads: families over all sources, and what is in each.
 
 use super::{
-    SourceId,
+    MetricId, SourceId,
     record::{Factor, Metric, Pad, Series, Slot, above},
     view::View,
 };
@@ -51,6 +51,11 @@ impl<'a> View<'a> {
             at = if metric.kin == lead { Slot::NONE } else { metric.kin };
             Some((slot, metric))
         })
+    }
+
+    /// How many metrics a page shows as one family with this one, itself included.
+    pub fn kin_len(&self, metric: MetricId) -> usize {
+        self.kin(metric.0).count()
     }
 
     /// What a line said beside the value of a series, as it follows a series; empty where it said no more.

@@ -1,6 +1,6 @@
 //! What QEMU's arguments say, for want of a place where a device keeps its settings.
 //!
-//! `dhcp`, or `ip=A.B.C.D/BITS` and `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH`, behind it its `include=GLOB`,
+//! `dhcp`, or `ip=A.B.C.D/BITS` and behind it `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH`, behind it its `include=GLOB`,
 //! and behind those its `exclude=GLOB`; `run=MS`; `wall=SECONDS` since 1970, where the host shall not be asked.
 
 use core::{net::Ipv4Addr, ops::Range};
@@ -45,7 +45,6 @@ impl Room {
         });
         let arguments = &this.arguments;
         let mut told = Told { address: Address::Dhcp, neighbours: &[], run: None, wall: None };
-        let mut gateway_told = None;
         let mut ranges: [Ranges; NEIGHBOURS] = [const { [0..0, 0..0] }; NEIGHBOURS];
         let (mut neighbours, mut globs) = (0_usize, 0_usize);
         for argument in arguments.skip(1) {
@@ -62,7 +61,10 @@ impl Room {
                     let (address, prefix) = (octets(address)?, u8::try_from(number(prefix)?).ok()?);
                     told.address = Address::Static { address, prefix, gateway: None };
                 }
-                "gateway" => gateway_told = Some(octets(text)?),
+                "gateway" => match &mut told.address {
+                    Address::Static { gateway, .. } => *gateway = Some(octets(text)?),
+                    Address::Dhcp => return None,
+                },
                 "run" => told.run = Some(number(text)?),
                 "wall" => told.wall = Some(number(text)?),
                 "scrape" => {
@@ -84,14 +86,6 @@ impl Room {
                 }
                 _ => return None,
             }
-        }
-        match &mut told.address {
-            Address::Static { gateway, .. } => *gateway = gateway_told,
-            Address::Dhcp if gateway_told.is_some() => {
-                *last = "gateway without ip";
-                return None;
-            }
-            Address::Dhcp => {}
         }
         let globs: &'static [&'static str] = &this.globs;
         for (neighbour, [include, exclude]) in this.neighbours.iter_mut().zip(ranges) {

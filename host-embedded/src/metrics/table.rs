@@ -40,7 +40,7 @@ impl fmt::Debug for dyn Numbers {
 pub enum Error {
     /// The store has no room for it.
     Full(Full),
-    /// This name comes twice.
+    /// This name comes twice, or another metric has the same one on a page: `disk.size` and `disk.size_kb`, both in Kbyte.
     Twice(&'static str),
 }
 
@@ -92,11 +92,20 @@ impl Entry {
             storable: false,
             aside: false,
         };
-        if let Cells::Histogram(observed) = &self.cells {
-            store.declare_histogram(source, &declaration, labels, observed.bounds)?;
+        // How many metrics it is itself: the parts of a histogram are one family.
+        let (metric, own) = match &self.cells {
+            Cells::Histogram(observed) => {
+                let [bucket, ..] = store.declare_histogram(source, &declaration, labels, observed.bounds)?;
+                (bucket, 3)
+            }
+            _ => (store.declare(source, &declaration)?, 1),
+        };
+        if store.view().kin_len(metric) > own {
+            return Err(Error::Twice(name));
+        }
+        if own > 1 {
             return Ok(());
         }
-        let metric = store.declare(source, &declaration)?;
         if instances.is_empty() {
             let series = store.declare_series(metric, None, labels)?;
             if let Cells::Text { bytes, .. } = &self.cells {

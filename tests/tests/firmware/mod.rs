@@ -84,7 +84,7 @@ fn a_setting_that_means_nothing_ends_it_with_a_status() {
         assert!(finished.code == 2 && finished.out.contains(setting), "{setting}: {finished:?}");
     }
     for (settings, why) in [
-        (&["gateway=10.0.2.2"][..], "gateway without ip"),
+        (&["gateway=10.0.2.2", "ip=10.0.2.15/24"][..], "nothing here: gateway=10.0.2.2"),
         (&["ip=10.0.2.15/33"], "prefix is too long"),
         (&["scrape=node-1@10.0.2.2:9100/metrics"], "no neighbour can be called \"node-1\""),
         (&["scrape=a@10.0.2.2:9100/", "scrape=a@10.0.2.2:9101/"], "two neighbours are called a"),
