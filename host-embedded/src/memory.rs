@@ -174,6 +174,8 @@ pub struct Slices<'m>(pub(crate) Parts<'m>);
 impl Storage for Slices<'_> {
     // What a device says of itself is not a client's to change.
     const STORES: bool = false;
+    // Nor does it grow.
+    const FORGETS: bool = true;
 
     fn parts(&mut self) -> Parts<'_> {
         let Parts { sources, metrics, series, past, index, text } = &mut self.0;

@@ -62,7 +62,7 @@ static TABLE: [Row; 14] = [
     row(1, "pmbridge.failures", "Scrapes that brought no whole document", COUNTER, Says::Sum(failures)),
     row(2, "pmbridge.lines_refused", "Lines that were not taken", COUNTER, Says::Sum(refused)),
     row(3, "pmbridge.samples", "Samples taken", COUNTER, Says::Sum(|lane, _, _| lane.totals.samples)),
-    row(6, "pmbridge.metrics", "Metrics known, the bridge's own too", INSTANT, Says::Whole(metrics)),
+    row(6, "pmbridge.metrics", "Metrics known, the bridge's own too, and those that vanished", INSTANT, Says::Whole(metrics)),
     row(7, "pmbridge.series", "Series known, those that vanished too", INSTANT, Says::Whole(series)),
     row(8, "pmbridge.clients", "PCP clients connected", INSTANT, Says::Whole(|f, _| f.stats.clients.into())),
     row(
@@ -208,11 +208,11 @@ fn dropped(_: &Lane, rules: &Globs, _: &Known<'_>) -> u64 {
 }
 
 fn metrics(_: &Facts<'_>, store: &Known<'_>) -> u64 {
-    u64::try_from(store.view().names()).unwrap_or(u64::MAX)
+    u64::try_from(store.view().slots().0).unwrap_or(u64::MAX)
 }
 
 fn series(_: &Facts<'_>, store: &Known<'_>) -> u64 {
-    u64::try_from(store.view().series()).unwrap_or(u64::MAX)
+    u64::try_from(store.view().slots().1).unwrap_or(u64::MAX)
 }
 
 /// Vanished instances have no room at all, by intention.

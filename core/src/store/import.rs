@@ -281,6 +281,7 @@ impl Ledger<'_> {
     /// Says whether there are series that were not met for so long that they are [to be evicted](Self::evict).
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn commit(&mut self, source: Slot, whole: bool) -> bool {
+        self.book.forgot = false;
         let Some(row) = self.source(source) else { return false };
         let (mut metric, bin, gone) = (row.first, row.bin, row.is_gone());
         if whole && let Some(row) = self.source_mut(source) {
@@ -316,13 +317,17 @@ impl Ledger<'_> {
         // One value has no name to come back by, and costs one slot.
         let stays = row.desc.indom == InDom::NULL && !row.is_bin();
         let mut slot = row.first;
+        // Where room is short, half a document proves nothing.
+        let counts = whole || !self.book.forgets;
         while let Some(series) = self.series(slot) {
             let (seen, present) = (series.is(Series::SEEN), series.is(Series::SEEN | Series::PRESENT));
             let shown = whole && series.is(Series::SPOKEN);
             series.flags &= !(Series::SEEN | Series::PRESENT | Series::LIVE | Series::SPOKEN | Series::SHOWN);
             any |= present;
             if present {
-                series.flags &= !Series::MISSES;
+                if counts {
+                    series.flags &= !Series::MISSES;
+                }
                 if whole && seen {
                     let shown = if shown { Series::SHOWN } else { 0 };
                     series.flags |= Series::LIVE | shown;

@@ -18,7 +18,10 @@ pub(crate) struct Book {
     pub(crate) sources: usize,
     /// The sources before this one are all settled.
     pub(crate) settled: usize,
+    /// Slots of metrics that were ever used, and the free ones among them.
     pub(crate) metrics: usize,
+    pub(crate) free_metrics: Slot,
+    pub(crate) freed_metrics: usize,
     /// Slots of series that were ever used, and the free ones among them.
     pub(crate) series: usize,
     pub(crate) free_series: Slot,
@@ -34,6 +37,10 @@ pub(crate) struct Book {
     /// Entries of the index that are not free, those taken out among them.
     pub(crate) entries: usize,
     pub(crate) text: usize,
+    /// What vanished is [forgotten](super::Storage::FORGETS) where there is no room.
+    pub(crate) forgets: bool,
+    /// It was, since the last document ended.
+    pub(crate) forgot: bool,
     /// Bytes of text that nobody needs.
     pub(crate) garbage: usize,
     /// How many names are listed, in order.
@@ -53,7 +60,7 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) const fn new(domain: u16, seed: u64) -> Self {
+    pub(crate) const fn new(domain: u16, seed: u64, forgets: bool) -> Self {
         Self {
             seed,
             domain,
@@ -61,6 +68,8 @@ impl Book {
             sources: 0,
             settled: 0,
             metrics: 0,
+            free_metrics: Slot::NONE,
+            freed_metrics: 0,
             series: 0,
             free_series: Slot::NONE,
             freed_series: 0,
@@ -72,6 +81,8 @@ impl Book {
             groups: 0,
             entries: 0,
             text: 0,
+            forgets,
+            forgot: false,
             garbage: 0,
             names: 0,
             names_epoch: 0,
@@ -86,6 +97,16 @@ impl Book {
     /// The version of PCP whose rules hold.
     pub(crate) const fn compat(&self) -> Compat {
         if cfg!(feature = "full") { self.compat } else { Compat::V72 }
+    }
+
+    /// Slots of metrics in use.
+    pub(crate) const fn metrics_taken(&self) -> usize {
+        self.metrics.saturating_sub(self.freed_metrics)
+    }
+
+    /// Slots of series in use.
+    pub(crate) const fn series_taken(&self) -> usize {
+        self.series.saturating_sub(self.freed_series)
     }
 
     /// The root of all names: `agent="ROOT"` without what is around it.
@@ -138,11 +159,10 @@ impl Ledger<'_> {
             |used: usize, more: usize, len: usize| used.checked_add(more).is_some_and(|need| need <= len);
         // One more each, for a family and for a group.
         let entries = entries(metrics, series).saturating_add(metrics).saturating_add(series);
-        if !fits(self.book.metrics, metrics, self.parts.metrics.len()) {
+        if !fits(self.book.metrics_taken(), metrics, self.parts.metrics.len()) {
             return Err(Full(Region::Metrics));
         }
-        let used = self.book.series.saturating_sub(self.book.freed_series);
-        if !fits(used, series, self.parts.series.len()) {
+        if !fits(self.book.series_taken(), series, self.parts.series.len()) {
             return Err(Full(Region::Series));
         }
         if !fits(self.book.text, text.saturating_add(HEADS), self.parts.text.len()) {
@@ -230,21 +250,48 @@ impl Ledger<'_> {
         self.release(series.raw.at(), series.raw.len());
     }
 
+    /// The slot that the next metric gets.
+    pub(crate) fn next_metric(&self) -> Slot {
+        match self.book.free_metrics {
+            Slot::NONE => Slot::of(self.book.metrics),
+            free => free,
+        }
+    }
+
+    /// Takes [the next slot](Self::next_metric) for a metric.
+    pub(crate) fn take_metric(&mut self, metric: Metric) -> Option<Slot> {
+        let slot = self.next_metric();
+        let row = self.parts.metrics.get_mut(slot.index()?)?;
+        // The column of names in order is not the metric's own.
+        let ordered = row.ordered;
+        let free = core::mem::replace(row, Metric { ordered, ..metric }).next;
+        if self.book.free_metrics == Slot::NONE {
+            self.book.metrics = self.book.metrics.saturating_add(1);
+        } else {
+            self.book.free_metrics = free;
+            self.book.freed_metrics = self.book.freed_metrics.saturating_sub(1);
+        }
+        Some(slot)
+    }
+
     /// Takes the next slot for a metric and appends it to its source's list; it has no name in the name space yet.
     pub(crate) fn push_metric(&mut self, metric: Metric) -> Option<Slot> {
-        let slot = Slot::of(self.book.metrics);
-        *self.parts.metrics.get_mut(self.book.metrics)? = metric;
-        self.book.metrics = self.book.metrics.saturating_add(1);
-        let source = self.parts.sources.get_mut(metric.source.index()?)?;
-        source.unsaved = true;
-        let last = core::mem::replace(&mut source.last, slot);
+        let slot = self.take_metric(metric)?;
+        self.source_mut(metric.source)?.unsaved = true;
+        self.append_metric(metric.source, slot);
+        self.enter_metric(slot, &metric);
+        Some(slot)
+    }
+
+    /// Appends a metric to the list of its source.
+    pub(crate) fn append_metric(&mut self, source: Slot, slot: Slot) {
+        let Some(row) = self.source_mut(source) else { return };
+        let last = core::mem::replace(&mut row.last, slot);
         if last == Slot::NONE {
-            source.first = slot;
+            row.first = slot;
         } else if let Some(last) = self.metric(last) {
             last.next = slot;
         }
-        self.enter_metric(slot, &metric);
-        Some(slot)
     }
 
     fn enter_metric(&mut self, slot: Slot, metric: &Metric) {
@@ -276,7 +323,7 @@ impl Ledger<'_> {
         (self.book.entries, self.book.families, self.book.groups) = (0, 0, 0);
         for i in 0..self.book.metrics {
             let Some(metric) = self.parts.metrics.get(i).copied() else { break };
-            if !metric.is_bin() {
+            if !metric.is_bin() && metric.source != Slot::NONE {
                 self.enter_metric(Slot::of(i), &metric);
             }
         }
@@ -302,8 +349,7 @@ impl Ledger<'_> {
 
     /// How many entries of the index would be left if it were made anew.
     pub(crate) fn entries_needed(&self) -> usize {
-        let series = self.book.series.saturating_sub(self.book.freed_series);
-        entries(self.book.metrics, series)
+        entries(self.book.metrics_taken(), self.book.series_taken())
             .saturating_add(self.book.families)
             .saturating_add(self.book.groups)
             .saturating_add(self.book.past.saturating_sub(self.book.freed_past))

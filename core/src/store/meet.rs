@@ -89,12 +89,14 @@ impl Ledger<'_> {
             raw_hash,
             source: u16::try_from(source.bits()).unwrap_or_default(),
             labels: labels_in(sample)?,
+            // No whole document had it so far.
+            flags: if self.book.forgets { Series::MISS } else { 0 },
             ..Series::EMPTY
         };
         let (series, left) = match labels {
             Labels::Sent(_) => (series, None),
             Labels::Left { all, .. } => {
-                (Series { labels: all, flags: Series::FILTERED, ..series }, Some(all))
+                (Series { labels: all, flags: series.flags | Series::FILTERED, ..series }, Some(all))
             }
         };
         let made = self.make(source, sample, labels, series, rules);
@@ -117,15 +119,14 @@ impl Ledger<'_> {
     /// The row on which lines of a source hang that are no instances.
     fn bin(&mut self, source: Slot) -> Result<Slot, Full> {
         let full = Full(Region::Metrics);
-        let row = source.index().and_then(|i| self.parts.sources.get_mut(i)).ok_or(full)?;
-        if row.bin == Slot::NONE {
-            let slot = Slot::of(self.book.metrics);
-            *self.parts.metrics.get_mut(self.book.metrics).ok_or(full)? =
-                Metric { source, flags: Metric::BIN, ..Metric::EMPTY };
-            self.book.metrics = self.book.metrics.saturating_add(1);
-            row.bin = slot;
+        let bin = self.source(source).ok_or(full)?.bin;
+        if bin != Slot::NONE {
+            return Ok(bin);
         }
-        Ok(row.bin)
+        let made = Metric { source, flags: Metric::BIN, ..Metric::EMPTY };
+        let bin = self.take_metric(made).ok_or(full)?;
+        self.source_mut(source).ok_or(full)?.bin = bin;
+        Ok(bin)
     }
 
     fn hang(&mut self, bin: Slot, series: Series) -> Option<Slot> {
@@ -234,7 +235,7 @@ impl Ledger<'_> {
                 return Err(Refusal::Taken);
             }
             // PCP's own PMDA cannot use such a name, and counts it all the same (import: ids).
-            if remembered.is_none() {
+            if cfg!(feature = "full") && remembered.is_none() {
                 let pmid = self.next_pmid(source)?;
                 self.push_remembered(source, pmid, sample.name, 0)?;
             }
@@ -345,14 +346,15 @@ impl Ledger<'_> {
     fn found(&mut self, source: Slot, plan: &Plan, sent: &str, help: Pad) -> Result<Slot, Refusal> {
         let full = Refusal::Full(Region::Metrics);
         let Plan { name_len, name_hash, flags, said, .. } = *plan;
-        let pmid = match plan.remembered.and_then(|slot| self.metric(slot)) {
+        let remembered = plan.remembered.filter(|_| cfg!(feature = "full"));
+        let pmid = match remembered.and_then(|slot| self.metric(slot)) {
             Some(row) => row.desc.pmid,
             None => self.next_pmid(source)?,
         };
-        let slot = plan.remembered.unwrap_or_else(|| Slot::of(self.book.metrics));
+        let slot = remembered.unwrap_or_else(|| self.next_metric());
         let name = self.keep(name_len, Field::MetricName, slot)?;
         let is_last = name.str_of(self.parts.text).get(self.above(source)..) == Some(sent);
-        if plan.remembered.is_none() {
+        if remembered.is_none() {
             let sent =
                 if is_last { Span::EMPTY } else { self.copy(sent.as_bytes(), Field::MetricSent, slot)? };
             let desc = Desc { pmid, ..Metric::EMPTY.desc };
@@ -381,7 +383,7 @@ impl Ledger<'_> {
         sent: &str,
         flags: u32,
     ) -> Result<Slot, Full> {
-        let sent = self.copy(sent.as_bytes(), Field::MetricSent, Slot::of(self.book.metrics))?;
+        let sent = self.copy(sent.as_bytes(), Field::MetricSent, self.next_metric())?;
         let desc = Desc { pmid, ..Metric::EMPTY.desc };
         self.push_metric(Metric { desc, source, sent, flags, ..Metric::EMPTY }).ok_or(Full(Region::Metrics))
     }

@@ -18,6 +18,7 @@ mod meet;
 mod names;
 mod own;
 mod past;
+mod reclaim;
 mod record;
 mod storage;
 mod text;
@@ -79,7 +80,7 @@ impl<S: Storage> Store<S> {
     pub const fn new(storage: S, domain: u16, seed: u64) -> Self {
         Self {
             storage,
-            book: Book::new(domain, seed),
+            book: Book::new(domain, seed, S::FORGETS),
             ticket: SETTLED,
             stirred: false,
             refresh: None,
@@ -305,7 +306,8 @@ impl<S: Storage> Store<S> {
 
     /// Takes what is old out of `source`.
     fn evict(&mut self, source: SourceId) {
-        let evicted = self.growing(|ledger| ledger.evict(source.0, cfg!(feature = "full")));
+        let remembers = cfg!(feature = "full") && !S::FORGETS;
+        let evicted = self.growing(|ledger| ledger.evict(source.0, remembers));
         // What has no room to be remembered stays at hand, and is tried again; where there is no room for anything at
         // all, it is forgotten.
         if evicted.is_err() && self.storage.lent().past.is_empty() {
@@ -422,7 +424,8 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// Makes room in a region: first of what lies there unused, if that is much, then of more memory.
+    /// Makes room in a region: first of what lies there unused, if that is much, then of more memory, then of what nobody
+    /// sees.
     fn grow(&mut self, full: Full) -> Result<(), Full> {
         let Full(region) = full;
         let book = self.book;
@@ -440,6 +443,12 @@ impl<S: Storage> Store<S> {
         let grown = self.storage.grow(region);
         if region == Region::Index && grown.is_ok() {
             self.ledger().reindex();
+        }
+        // What vanishes by the end of a document goes at once, so there is nothing more before the next end.
+        if S::FORGETS && grown.is_err() && !book.forgot {
+            self.book.forgot = true;
+            self.ledger().reclaim();
+            return Ok(());
         }
         if grown.is_err()
             && let Some(count) = self.refused.get_mut(region as usize)

@@ -231,6 +231,17 @@ const fn described<'a>(declaration: &Declaration<'a>, share: Option<Part>) -> De
     Declaration { kind: Type::U64, semantics: Semantics::COUNTER, units, instances, ..*declaration }
 }
 
+/// What the store notes of a declared metric, or of that part of a histogram.
+fn flags(declaration: &Declaration<'_>, share: Option<Part>) -> u32 {
+    // A string may not be stored: an answer that is half out has promised its length.
+    let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
+    let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
+    let aside = if declaration.aside { Metric::ASIDE } else { 0 };
+    // Buckets are called as those of an import.
+    let style = if share.is_some() { Metric::GROUPED } else { Metric::VERBATIM };
+    Metric::MET | Metric::SAVED | style | storable | aside
+}
+
 /// What the name of a family may be longer than PCP's: its unit and its end.
 const EXPORTED: usize = 128;
 
@@ -241,10 +252,58 @@ impl Ledger<'_> {
         declaration: &Declaration<'_>,
         share: Option<Part>,
     ) -> Result<Slot, Full> {
-        let (full, domain) = (Full(Region::Metrics), self.book.domain);
         let text = declaration.name.len().saturating_mul(2).saturating_add(declaration.help.len());
         self.reserve(1, 0, text.saturating_add(EXPORTED))?;
         let end = share.map_or("", Part::suffix);
+        let desc = self.number(source, declaration, share)?;
+        let slot = self.next_metric();
+        let len = self.draft(0, &mut |_, put| {
+            put(declaration.name.as_bytes());
+            put(end.as_bytes());
+        })?;
+        let name_hash = index::hash(self.book.seed, self.drafted(0, len));
+        let name = self.keep(len, Field::MetricName, slot)?;
+        // The parts of a histogram have one help, that of its buckets.
+        let has_help = matches!(share, None | Some(Part::Bucket));
+        let help = if has_help { declaration.help } else { "" };
+        let help = self.copy(help.as_bytes(), Field::MetricHelp, slot)?;
+        let kind = if share.is_some() { Some(Kind::Histogram) } else { export::kind(&desc) };
+        let (family, part) = match (share, kind) {
+            (Some(part), _) => (Family::Histogram, part),
+            (_, Some(Kind::Counter)) => (Family::Counter, Part::Total),
+            (_, Some(Kind::Info)) => (Family::Info, Part::Info),
+            _ => (Family::Gauge, Part::Whole),
+        };
+        // On a page it is called as pmcd's metrics are.
+        let mut unit_len = 0usize;
+        let sent = self.draft(0, &mut |_, put| {
+            let kind = kind.unwrap_or_default();
+            export::name(Naming::Prometheus, declaration.name, kind, declaration.units, None, put);
+            put(part.suffix().as_bytes());
+            // `draft` may call this twice, and counts once.
+            unit_len = 0;
+            export::unit(Naming::Prometheus, kind, declaration.units, &mut |piece| {
+                unit_len = unit_len.saturating_add(piece.len());
+            });
+        })?;
+        let sent = self.keep(sent, Field::MetricSent, slot)?;
+        let flags = flags(declaration, share);
+        self.push_metric(Metric { desc, source, name, sent, help, name_hash, flags, ..Metric::EMPTY });
+        if kind.is_some() {
+            self.join_ring(slot, family, part, u8::try_from(unit_len).unwrap_or_default());
+        }
+        self.list(slot);
+        Ok(slot)
+    }
+
+    /// Says what a declared metric of `source` is, and which number it has.
+    fn number(
+        &mut self,
+        source: Slot,
+        declaration: &Declaration<'_>,
+        share: Option<Part>,
+    ) -> Result<Desc, Full> {
+        let (full, domain) = (Full(Region::Metrics), self.book.domain);
         let desc = described(declaration, share);
         let row = self.source_mut(source).ok_or(full)?;
         let (cluster, item) = (row.cluster, declaration.item.unwrap_or(row.items));
@@ -260,56 +319,13 @@ impl Ledger<'_> {
             Instances::Shared(serial) if serial < FIRST_SERIAL => InDom::new(domain, serial),
             Instances::Shared(_) => None,
         };
-        let desc = Desc {
+        Ok(Desc {
             pmid: Pmid::new(domain, cluster, item).ok_or(full)?,
             kind: desc.kind,
             indom: indom.ok_or(full)?,
             semantics: desc.semantics,
             units: desc.units,
-        };
-        let slot = Slot::of(self.book.metrics);
-        let len = self.draft(0, &mut |_, put| {
-            put(declaration.name.as_bytes());
-            put(end.as_bytes());
-        })?;
-        let name_hash = index::hash(self.book.seed, self.drafted(0, len));
-        let name = self.keep(len, Field::MetricName, slot)?;
-        // The parts of a histogram have one help, that of its buckets.
-        let has_help = matches!(share, None | Some(Part::Bucket));
-        let help = if has_help { declaration.help } else { "" };
-        let help = self.copy(help.as_bytes(), Field::MetricHelp, slot)?;
-        // A string may not be stored: an answer that is half out has promised its length.
-        let is_text = matches!(declaration.kind, Type::STRING | Type::AGGREGATE | Type::AGGREGATE_STATIC);
-        let storable = if declaration.storable && !is_text { Metric::STORABLE } else { 0 };
-        let aside = if declaration.aside { Metric::ASIDE } else { 0 };
-        // Buckets are called as those of an import.
-        let style = if share.is_some() { Metric::GROUPED } else { Metric::VERBATIM };
-        let flags = Metric::MET | Metric::SAVED | style | storable | aside;
-        let kind = if share.is_some() { Some(Kind::Histogram) } else { export::kind(&desc) };
-        let (family, part) = match (share, kind) {
-            (Some(part), _) => (Family::Histogram, part),
-            (_, Some(Kind::Counter)) => (Family::Counter, Part::Total),
-            (_, Some(Kind::Info)) => (Family::Info, Part::Info),
-            _ => (Family::Gauge, Part::Whole),
-        };
-        // On a page it is called as pmcd's metrics are.
-        let mut unit_len = 0usize;
-        let sent = self.draft(0, &mut |_, put| {
-            let kind = kind.unwrap_or_default();
-            export::name(Naming::Prometheus, declaration.name, kind, declaration.units, None, put);
-            put(part.suffix().as_bytes());
-            unit_len = 0;
-            export::unit(Naming::Prometheus, kind, declaration.units, &mut |piece| {
-                unit_len = unit_len.saturating_add(piece.len());
-            });
-        })?;
-        let sent = self.keep(sent, Field::MetricSent, slot)?;
-        self.push_metric(Metric { desc, source, name, sent, help, name_hash, flags, ..Metric::EMPTY });
-        if kind.is_some() {
-            self.join_ring(slot, family, part, u8::try_from(unit_len).unwrap_or_default());
-        }
-        self.list(slot);
-        Ok(slot)
+        })
     }
 
     fn publish(&mut self, metric: Slot, instance: Instance<'_>, value: Published<'_>) -> Result<(), Full> {

@@ -109,6 +109,10 @@ pub trait Storage {
     /// has no code for it, and who tries is refused as for any other metric.
     const STORES: bool = true;
 
+    /// Whether what vanished is forgotten where its room is needed and the storage cannot grow. Where not, it keeps its
+    /// ids for as long as the store lives.
+    const FORGETS: bool = false;
+
     /// Lends the memory to be changed.
     fn parts(&mut self) -> Parts<'_>;
 
@@ -194,6 +198,8 @@ impl<
     const TEXT: usize,
 > Storage for Fixed<SOURCES, METRICS, SERIES, PAST, INDEX, TEXT>
 {
+    const FORGETS: bool = PAST == 0;
+
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             sources: &mut self.sources,

@@ -51,7 +51,12 @@ impl<'a> View<'a> {
 
     /// How many series are at hand, every spelling counted.
     pub const fn series(&self) -> usize {
-        self.book.series.saturating_sub(self.book.freed_series).saturating_sub(self.book.extras)
+        self.book.series_taken().saturating_sub(self.book.extras)
+    }
+
+    /// How many slots of metrics and of series are in use, for whatever it is.
+    pub const fn slots(&self) -> (usize, usize) {
+        (self.book.metrics_taken(), self.book.series_taken())
     }
 
     /// How many instances vanished, and may come back with their ids.
@@ -288,9 +293,11 @@ impl<'a> View<'a> {
     /// The labels of the source that has this cluster.
     pub fn cluster_labels(&self, cluster: u16) -> Option<LabelSet<'a>> {
         let source = self.sources().find(|s| s.cluster == cluster && s.labels.len() > 0).or_else(|| {
-            // A further cluster begins with its first metric.
+            // A further cluster begins with its first metric, which may be forgotten.
             let first = Pmid::new(self.book.domain, cluster, 0)?;
-            self.source(self.identified(first)?.source)
+            let all = if self.book.forgets { self.lent.metrics } else { &[] };
+            let any = || all.iter().find(|m| m.is(Metric::MET) && m.desc.pmid.cluster() == cluster);
+            self.source(self.identified(first).or_else(any)?.source)
         })?;
         Some(LabelSet::stored(source.labels.str_of(self.lent.text)))
     }
