@@ -106,9 +106,15 @@ pub struct Server {
 
 impl Server {
     pub fn new(rig: &mut Rig, port: u16, page: &str) -> Self {
-        let handle = rig.peer.socket(4096);
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{page}");
-        Self { handle, port, answer, asked: 0, sent: None }
+        let mut server =
+            Self { handle: rig.peer.socket(4096), port, answer: String::new(), asked: 0, sent: None };
+        server.says(page);
+        server
+    }
+
+    /// Has this page from now on.
+    pub fn says(&mut self, page: &str) {
+        self.answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{page}");
     }
 
     /// Listens, reads, answers.
