@@ -70,6 +70,7 @@ impl Ledger<'_> {
 
     /// Frees the slot of a metric that is in no list any more, with its texts. The index is to be made anew.
     fn free_metric(&mut self, slot: Slot) {
+        self.dissolve(slot);
         let free = self.book.free_metrics;
         let Some(row) = self.metric(slot) else { return };
         // The column of names in order is not the metric's own.
@@ -82,15 +83,25 @@ impl Ledger<'_> {
         }
     }
 
-    /// Makes the index and the rings of families anew: names may be in nobody's way any more.
-    fn regather(&mut self) {
-        for row in self.parts.metrics.iter_mut().take(self.book.metrics) {
+    /// Takes the ring of a metric apart, so that each in it is alone.
+    fn dissolve(&mut self, slot: Slot) {
+        let mut at = slot;
+        while let Some(row) = self.metric(at) {
+            let next = core::mem::replace(&mut row.kin, at);
             row.flags &= !(Metric::LEADS | Metric::ENTERED | Metric::CLASH | Metric::HARD_CLASH);
+            at = next;
+            if at == slot {
+                return;
+            }
         }
+    }
+
+    /// Makes the index anew, and the rings that were taken apart: names may be in nobody's way any more.
+    fn regather(&mut self) {
         self.reindex();
         for at in 0..self.book.metrics {
             let slot = Slot::of(at);
-            if let Some(row) = self.row(slot).filter(|row| row.kin != Slot::NONE) {
+            if let Some(row) = self.row(slot).filter(|row| row.kin == slot && !row.is(Metric::ENTERED)) {
                 let (family, part, unit_len) = (row.family(), row.part(), row.unit_len());
                 self.join_ring(slot, family, part, u8::try_from(unit_len).unwrap_or_default());
             }
