@@ -20,6 +20,13 @@ use pmbridge_core::{
 
 const SOURCES: usize = 3;
 
+/// What clients know of a metric: its number, and the ids and names of its instances with a value.
+#[derive(Debug, PartialEq)]
+struct Known {
+    pmid: u32,
+    ids: Vec<(u32, String)>,
+}
+
 fn store<S: Storage>(storage: S) -> Store<S> {
     let mut store = Store::new(storage, 144, 0x5eed);
     store.set_root("openmetrics").unwrap();
@@ -62,8 +69,8 @@ fn samples<S: Storage>(store: &Store<S>) -> BTreeSet<String> {
     page(store).lines().filter(|line| !line.starts_with('#')).map(String::from).collect()
 }
 
-/// What clients know: the PMID of each name, and the ids of the instances with a value.
-fn known<S: Storage>(store: &Store<S>, source: Option<usize>) -> BTreeMap<String, (u32, Vec<(u32, String)>)> {
+/// The names that clients know, of one source or of all.
+fn known<S: Storage>(store: &Store<S>, source: Option<usize>) -> BTreeMap<String, Known> {
     let view = store.view();
     let source = source.map(|place| sources(store)[place]);
     let metrics = (0..view.names()).map(|at| view.in_order(at).unwrap());
@@ -76,7 +83,7 @@ fn known<S: Storage>(store: &Store<S>, source: Option<usize>) -> BTreeMap<String
             (series.instance(), String::from_utf8(name).unwrap())
         });
         let name = String::from_utf8(view.name(metric).to_vec()).unwrap();
-        (name, (metric.desc().pmid.to_bits(), ids.collect()))
+        (name, Known { pmid: metric.desc().pmid.to_bits(), ids: ids.collect() })
     });
     all.collect()
 }
@@ -116,7 +123,7 @@ fn family(text: &mut String, n: usize, rng: &mut Rng) {
             writeln!(text, "bare{n} {c}\nbare{n}{{b=\"{b}\"}} {c}")
         }
         // Two families that are in each other's way.
-        _ if n % 2 == 0 => writeln!(text, "# TYPE c{n} counter\nc{n}_total 3"),
+        _ if n.is_multiple_of(2) => writeln!(text, "# TYPE c{n} counter\nc{n}_total 3"),
         _ => writeln!(text, "# TYPE c{}_total gauge\nc{}_total{{g=\"1\"}} {}", n - 7, n - 7, value()),
     }
     .unwrap();
@@ -137,6 +144,34 @@ fn has_spare<S: Storage>(store: &mut Store<S>) -> bool {
     read(store, 2, &text, true) == 0
 }
 
+/// What clients know of a source stays but for what a whole document of its own changes: what is there before and after
+/// that has the number and the ids that it had.
+fn compare(
+    before: &BTreeMap<String, Known>,
+    after: &BTreeMap<String, Known>,
+    whole: Option<bool>,
+    when: &str,
+) {
+    match whole {
+        None => assert_eq!(after, before, "{when}: a document is no other source's"),
+        Some(false) => assert_eq!(numbers(after), numbers(before), "{when}: names stay"),
+        Some(true) => {
+            for (name, after) in after {
+                let Some(before) = before.get(name) else { continue };
+                assert_eq!(after.pmid, before.pmid, "{when}: {name} has its number");
+                let is_other = |(id, instance): &&(u32, String)| {
+                    after.ids.iter().any(|(other, name)| (other == id) != (name == instance))
+                };
+                assert_eq!(before.ids.iter().find(is_other), None, "{when}: {name}'s ids");
+            }
+        }
+    }
+}
+
+fn numbers(all: &BTreeMap<String, Known>) -> Vec<(&String, u32)> {
+    all.iter().map(|(name, row)| (name, row.pmid)).collect()
+}
+
 /// Whatever came and went before, the second time that documents come they are shown as in a new store, if they fit in
 /// that with something to spare; how often it was so, and how often something had been full before.
 fn hold<S: Storage>(new: impl Fn() -> S, (world, most): (usize, usize), seeds: u64) -> (u32, u32) {
@@ -151,32 +186,13 @@ fn hold<S: Storage>(new: impl Fn() -> S, (world, most): (usize, usize), seeds: u
             if !whole {
                 text.truncate(rng.usize(..=text.len()));
             }
-            let before: Vec<_> = (0..SOURCES).map(|place| known(&store, Some(place))).collect();
+            let before = (0..SOURCES).map(|place| known(&store, Some(place))).collect::<Vec<_>>();
             read(&mut store, source, &text, whole);
             for (place, before) in before.iter().enumerate() {
                 let after = known(&store, Some(place));
-                if place != source {
-                    assert_eq!(&after, before, "seed {seed}, step {step}: a document is no other source's");
-                } else if !whole {
-                    let pmids = |all: &BTreeMap<String, (u32, _)>| -> Vec<_> {
-                        all.iter().map(|(name, row)| (name.clone(), row.0)).collect()
-                    };
-                    assert_eq!(pmids(&after), pmids(before), "seed {seed}, step {step}: names stay");
-                } else {
-                    let both = after.iter().filter_map(|(name, row)| Some((name, row, before.get(name)?)));
-                    for (name, after, before) in both {
-                        assert_eq!(after.0, before.0, "seed {seed}, step {step}: {name} has its number");
-                        let stay = |(id, instance): &&(u32, String)| {
-                            after.1.iter().any(|(other, name)| (other == id) != (name == instance))
-                        };
-                        assert_eq!(
-                            before.1.iter().find(stay),
-                            None,
-                            "seed {seed}, step {step}: {name}'s ids"
-                        );
-                    }
-                }
-                for (name, (pmid, _)) in after {
+                let whole = (place == source).then_some(whole);
+                compare(before, &after, whole, &format!("seed {seed}, step {step}"));
+                for (name, Known { pmid, .. }) in after {
                     let was = named.entry(pmid).or_insert_with(|| name.clone());
                     assert_eq!(*was, name, "seed {seed}, step {step}: a number names one metric");
                 }
@@ -234,13 +250,13 @@ fn names_that_vanished_are_remembered_while_there_is_room() {
     for state in [1, 2, 0] {
         assert_eq!(read(&mut store, 0, &names(state, 10), true), 0);
     }
-    let numbers = |all: &BTreeMap<String, (u32, Vec<_>)>| all.values().map(|row| row.0).collect::<Vec<_>>();
     assert_eq!(numbers(&known(&store, None)), numbers(&first));
     // Their room is needed, and when they come again they are new.
     for state in [3, 4, 5, 0] {
         assert_eq!(read(&mut store, 0, &names(state, 10), true), 0);
     }
-    assert_eq!(numbers(&known(&store, None)).iter().find(|pmid| numbers(&first).contains(pmid)), None);
+    let last = known(&store, None);
+    assert_eq!(numbers(&last).iter().find(|name| numbers(&first).contains(name)), None);
 }
 
 #[test]

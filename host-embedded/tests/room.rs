@@ -1,6 +1,7 @@
 //! Neighbours share what room a device has left: nobody keeps any of it for what nobody sees.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     reason = "a test may panic, and does so where a law is broken"
