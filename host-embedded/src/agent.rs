@@ -68,8 +68,7 @@ pub(crate) struct Inner<'m> {
     table: &'static [Entry],
     device: Option<SourceId>,
     own: Option<Own>,
-    /// Since when somebody waits for what the device has, while an answer is half out.
-    owing: Option<Instant>,
+    owing: Owing,
     /// A role beside is in the middle of an answer.
     is_busy_beside: bool,
     stats: Stats,
@@ -229,6 +228,8 @@ impl<'m> Inner<'m> {
         let Some(handle) = self.dhcp else { return };
         let Some(address) = address::change(&mut self.iface, &mut self.sockets, handle) else { return };
         log::address(address);
+        // Nothing is scraped without an address, so that nobody would see to it.
+        self.owing = Owing::NOTHING;
         if address.is_some() {
             self.stats.leases = self.stats.leases.wrapping_add(1);
             // Nobody could be reached before.
@@ -246,30 +247,40 @@ impl<'m> Inner<'m> {
     /// Lets the next one go on who has something to do, in turn, so that a call is never longer than one step of one of
     /// them; whether there was any.
     fn step(&mut self, now: Instant, wall: Timestamp) -> bool {
-        let seats = self.places().saturating_add(2);
-        let mut worked = false;
+        let seats = self.places().saturating_add(1);
+        // What is asked for is published before anybody else's answer begins.
+        let mut worked = self.publish();
+        self.hold();
         for _ in 0..seats {
-            let seat = self.turn;
-            self.turn = if seat.saturating_add(1) < seats { seat.saturating_add(1) } else { 0 };
-            if self.serve(seat, now, wall) {
-                worked = true;
+            if worked {
                 break;
             }
+            let seat = self.turn;
+            self.turn = if seat.saturating_add(1) < seats { seat.saturating_add(1) } else { 0 };
+            worked = self.serve(seat, now, wall);
         }
         // Who has come to wait for something in this turn need not wait for another.
         if !worked {
-            worked = self.pull(now, wall) | self.publish(now);
+            worked = self.pull(now, wall) | self.publish();
         }
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
-        worked
+        // Who was held back and is no more goes on at once.
+        worked | self.hold()
     }
 
-    /// Lets one go on: a client, a reader, who scrapes, or who publishes; whether it did anything.
+    /// Holds answers back while others keep somebody from values, or lets them go; whether that has changed.
+    #[inline(never)]
+    fn hold(&mut self) -> bool {
+        let is_held = self.owing.values || self.owing.scrape;
+        let was_held = self.store.is_held();
+        self.store.hold(is_held);
+        was_held != is_held
+    }
+
+    /// Lets one go on: a client, a reader, or who scrapes; whether it did anything.
     fn serve(&mut self, seat: usize, now: Instant, wall: Timestamp) -> bool {
-        let Some(place) = self.place(seat) else {
-            return if seat == self.places() { self.pull(now, wall) } else { self.publish(now) };
-        };
+        let Some(place) = self.place(seat) else { return self.pull(now, wall) };
         let Some(handle) = self.line(place).and_then(|line| line.handle) else { return false };
         let mut cx = Context { store: &mut self.store, now, wall };
         let means = (tcp_mut(&mut self.sockets, handle), &mut *self.window);
@@ -322,11 +333,7 @@ impl<'m> Inner<'m> {
     /// Goes on with what is scraped, unless an answer is half out; whether there is more to do at once.
     fn pull(&mut self, now: Instant, wall: Timestamp) -> bool {
         let Some(handle) = self.puller.handle.filter(|_| cfg!(feature = "scraper")) else { return false };
-        if self.neighbours.is_empty() || self.iface.ipv4_addr().is_none() {
-            return false;
-        }
-        if self.is_busy() {
-            self.puller.hold(now);
+        if !self.may_pull(now) {
             return false;
         }
         let mut cx = Context { store: &mut self.store, now, wall };
@@ -336,27 +343,37 @@ impl<'m> Inner<'m> {
         self.puller.poll(&mut cx, &mut lanes, (socket, self.window, stack), &mut self.stats)
     }
 
+    /// Whether what is scraped may go on now. Where it may not, it is noted since when.
+    #[inline(never)]
+    fn may_pull(&mut self, now: Instant) -> bool {
+        if !self.is_online() {
+            return false;
+        }
+        let (is_due, is_busy) = (self.puller.is_due(&self.store, self.lanes), self.is_busy());
+        // Whoever waited for a scrape that has ended has had a turn since.
+        self.owing.note(is_due, is_busy, now);
+        if is_busy {
+            self.puller.hold(now);
+        }
+        !is_busy
+    }
+
     /// Publishes what somebody asks for; whether anybody did.
-    fn publish(&mut self, now: Instant) -> bool {
-        let (mut any, mut from, is_busy) = (false, 0, self.is_busy());
+    fn publish(&mut self) -> bool {
+        let (mut any, mut from) = (false, 0);
         while let Some((source, next)) = self.store.wanted(from) {
             let is_own = self.own.as_ref().is_some_and(|own| own.source == source);
             if is_own || Some(source) == self.device {
-                // Who reads slowly keeps nobody from values, though they are as old as those that are read.
-                if is_busy && now.saturating_since(*self.owing.get_or_insert(now)) < OWING {
+                if self.is_busy() {
+                    self.owing.values = true;
                     return false;
                 }
-                if is_busy {
-                    self.store.begin(source);
-                    self.store.published(source);
-                } else {
-                    self.tell(source);
-                }
+                self.tell(source);
                 any = true;
             }
             from = next;
         }
-        self.owing = None;
+        self.owing.values = false;
         any
     }
 
@@ -370,7 +387,14 @@ impl<'m> Inner<'m> {
         }
     }
 
+    /// Whether it has an address, so that neighbours can be reached.
+    #[inline(never)]
+    fn is_online(&self) -> bool {
+        self.iface.ipv4_addr().is_some()
+    }
+
     /// Whether an answer is half out, so that nothing may change what it has promised.
+    #[inline(never)]
     fn is_busy(&self) -> bool {
         self.is_busy_beside
             || self.clients.iter().any(Client::is_busy)
@@ -379,10 +403,10 @@ impl<'m> Inner<'m> {
 
     /// When to go on though no frame comes.
     fn next(&mut self, now: Instant) -> Next {
-        let mut by = self.owing.map_or(Instant::NEVER, |since| since.saturating_add(OWING));
-        self.clients.iter().for_each(|client| by = by.min(client.deadline()));
-        self.pages.iter().for_each(|reader| by = by.min(reader.deadline()));
-        if cfg!(feature = "scraper") && self.iface.ipv4_addr().is_some() && !self.is_busy() {
+        let (mut by, is_owed) = (self.owing.until, self.store.is_held());
+        self.clients.iter().for_each(|client| by = by.min(client.deadline(is_owed)));
+        self.pages.iter().for_each(|reader| by = by.min(reader.deadline(is_owed)));
+        if cfg!(feature = "scraper") && self.is_online() && !self.is_busy() {
             by = by.min(self.puller.deadline(self.lanes));
         }
         if let Some(at) = self.iface.poll_at(stack_time(now), &self.sockets) {
@@ -473,6 +497,32 @@ impl<'m> Inner<'m> {
     }
 }
 
+/// What answers that are half out keep somebody from. As long as it is anything, no other answer begins.
+#[derive(Debug)]
+struct Owing {
+    /// Values are to be published.
+    values: bool,
+    /// A neighbour is to be scraped.
+    scrape: bool,
+    /// Until when that has its turn, once no answer is half out.
+    until: Instant,
+}
+
+impl Owing {
+    const NOTHING: Self = Self { values: false, scrape: false, until: Instant::NEVER };
+
+    /// There is something to be scraped, or not, and an answer is half out, or not.
+    fn note(&mut self, is_due: bool, is_busy: bool, now: Instant) {
+        if is_due && is_busy {
+            (self.scrape, self.until) = (true, Instant::NEVER);
+        } else if !is_due || self.until <= now {
+            (self.scrape, self.until) = (false, Instant::NEVER);
+        } else if self.scrape {
+            self.until = self.until.min(now.saturating_add(TURN));
+        }
+    }
+}
+
 /// A place for a connection that comes.
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -528,7 +578,7 @@ fn build<'m>(
         table,
         device: None,
         own: None,
-        owing: None,
+        owing: Owing::NOTHING,
         is_busy_beside: false,
         stats: Stats::default(),
     });
@@ -567,7 +617,8 @@ fn count(n: usize) -> u32 {
 const DOMAIN: u16 = 144;
 /// The root of neighbours' names.
 const ROOT: &str = "openmetrics";
-/// How long values are waited for while an answer is half out: less than a request waits for them.
-const OWING: Duration = Duration::from_millis(150);
+/// How long a scrape that was held back has for itself before answers begin again: neighbours on a LAN take less, and who
+/// asks for something else hardly notices one that takes more.
+const TURN: Duration = Duration::from_millis(250);
 /// What was made is there.
 const NOT_MADE: Error = Error::Full(Full(Region::Sources));

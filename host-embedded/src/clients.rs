@@ -56,9 +56,11 @@ impl Client {
         let is_asking = (!role.is_idle() || socket.can_recv()) && !is_busy && !waits;
         self.line.note(socket, moved, (is_asking, is_busy), cx.now);
         let is_mute = !role.is_greeted() && cx.now >= self.line.since().saturating_add(GREETING);
-        if is_mute || cx.now >= self.line.deadline() {
+        if is_mute || cx.now >= self.line.deadline(cx.store.is_held()) {
             return self.end(socket, &mut stats.timed_out);
         }
+        // One that is held back may have something to say yet.
+        let waits = waits || cx.store.is_held();
         if !socket.may_recv() && socket.may_send() && !moved.worked && !is_busy && !waits {
             socket.close();
         }
@@ -90,8 +92,8 @@ impl Client {
     }
 
     /// When to go on though nothing has come.
-    pub(crate) fn deadline(&self) -> Instant {
-        let mut by = self.line.deadline();
+    pub(crate) fn deadline(&self, is_owed: bool) -> Instant {
+        let mut by = self.line.deadline(is_owed);
         if let Some(role) = self.role.as_ref() {
             by = by.min(deadline(role).unwrap_or(Instant::NEVER));
             if !role.is_greeted() {

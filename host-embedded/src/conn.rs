@@ -19,8 +19,6 @@ pub(crate) struct Over;
 /// How far a connection got.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Moved {
-    /// Something was consumed.
-    pub(crate) consumed: bool,
     /// Something was consumed, or written.
     pub(crate) worked: bool,
     /// The window is full of what the role cannot take.
@@ -39,7 +37,6 @@ pub(crate) fn pump(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -
         let stepped = offer(socket, &mut |room| step(input, room));
         let progress = stepped?;
         drop_front(socket, progress.consumed);
-        moved.consumed |= progress.consumed > 0;
         moved.worked |= !progress.is_none();
         if progress.is_none() {
             break;
@@ -54,7 +51,7 @@ pub(crate) fn take(socket: &mut Socket<'_>, window: &mut [u8], step: Step<'_>) -
     let progress = step(window.get(..len).unwrap_or_default(), &mut [])?;
     drop_front(socket, progress.consumed);
     let consumed = progress.consumed > 0;
-    Ok(Moved { consumed, worked: consumed, stuck: !consumed && len == window.len() })
+    Ok(Moved { worked: consumed, stuck: !consumed && len == window.len() })
 }
 
 /// Consumes what a role has taken.
@@ -216,7 +213,8 @@ impl Line {
         }
     }
 
-    /// A step has brought it so far. Bytes that were acknowledged, or that have come, are movement, too.
+    /// A step has brought it so far. Bytes that were acknowledged, or that have come, are movement, too: where an answer
+    /// goes on, there was room for it.
     pub(crate) fn note(
         &mut self,
         socket: &Socket<'_>,
@@ -225,18 +223,19 @@ impl Line {
         now: Instant,
     ) {
         let queues = (socket.send_queue(), socket.recv_queue());
-        if moved.consumed || queues != self.queues {
+        if moved.worked || queues != self.queues {
             (self.queues, self.moved) = (queues, now);
         }
         self.asking = if is_asking { self.asking.or(Some(now)) } else { None };
         self.telling = if is_telling { self.telling.or(Some(now)) } else { None };
     }
 
-    /// When its time is up, if it does nothing until then.
-    pub(crate) fn deadline(&self) -> Instant {
+    /// When its time is up, if it does nothing until then. `is_owed` says whether somebody waits for what an answer
+    /// that is half out holds back.
+    pub(crate) fn deadline(&self, is_owed: bool) -> Instant {
         let lasts = match self.state {
             State::Listen | State::Closed => return Instant::NEVER,
-            State::Established | State::CloseWait => return self.talks_until(),
+            State::Established | State::CloseWait => return self.talks_until(is_owed),
             State::TimeWait => LINGER,
             State::SynReceived | State::SynSent => HALF_OPEN,
             _ => HALF_CLOSED,
@@ -245,10 +244,11 @@ impl Line {
     }
 
     /// The same while it is connected.
-    fn talks_until(&self) -> Instant {
+    fn talks_until(&self, is_owed: bool) -> Instant {
         let mut until = self.asking.map_or(Instant::NEVER, |since| since.saturating_add(REQUEST));
         if let Some(since) = self.telling {
-            until = until.min(since.saturating_add(ANSWER)).min(self.moved.saturating_add(STALLED));
+            let (all, still) = if is_owed { (HOLDS, HOLDS_STILL) } else { (ANSWER, STALLED) };
+            until = until.min(since.saturating_add(all)).min(self.moved.saturating_add(still));
         }
         if self.queues.0 > 0 {
             until = until.min(self.moved.saturating_add(UNREAD));
@@ -312,10 +312,14 @@ const LINGER: Duration = Duration::from_millis(20);
 const HALF_CLOSED: Duration = Duration::from_secs(5);
 /// How long a request may take to come.
 const REQUEST: Duration = Duration::from_secs(10);
-/// How long an answer may stand still, for no scrape ends meanwhile.
+/// How long an answer may stand still where nobody waits for what it holds back.
 const STALLED: Duration = Duration::from_secs(5);
 /// How long it may take as a whole.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long it may stand still where somebody does: a segment that was lost is sent again after a second.
+const HOLDS_STILL: Duration = Duration::from_millis(1500);
+/// How long it may then take as a whole. Clients give up after 10 s.
+const HOLDS: Duration = Duration::from_secs(5);
 /// How long the rest of an answer may wait in the socket alone.
 const UNREAD: Duration = Duration::from_secs(20);
 /// How long a connection has not moved before another may have its place.

@@ -134,7 +134,10 @@ impl<'m> Puller<'m> {
         let Some(scrape) = &mut self.scrape else { return self.begin(cx, lanes, (socket, stack), stats) };
         scrape.connected = scrape.connected.saturating_add(held);
         scrape.until = scrape.until.saturating_add(held);
-        if scrape.is_probe && is_mute(socket) && next_wanted(cx, lanes, Some(scrape.place)).is_some() {
+        if scrape.is_probe
+            && is_mute(socket)
+            && next_wanted(cx.store, lanes.all, Some(scrape.place)).is_some()
+        {
             // Somebody waits for another one.
             socket.abort();
             self.end(cx, lanes, false, stats);
@@ -153,6 +156,13 @@ impl<'m> Puller<'m> {
                 true
             }
         }
+    }
+
+    /// Whether an answer that is half out keeps somebody from values: there is a neighbour to be scraped for them, or one
+    /// that was ill and says something again.
+    pub(crate) fn is_due(&self, store: &Known<'_>, lanes: &[Lane]) -> bool {
+        let is_under_way = self.scrape.as_ref().is_some_and(|scrape| !scrape.is_probe || scrape.is_connected);
+        is_under_way || next_wanted(store, lanes, None).is_some()
     }
 
     /// When to go on though nothing has come.
@@ -178,7 +188,7 @@ impl<'m> Puller<'m> {
         } else if self.closing.is_some_and(|by| cx.now >= by) {
             socket.abort();
         }
-        let wanted = next_wanted(cx, lanes, None);
+        let wanted = next_wanted(cx.store, lanes.all, None);
         let Some(place) = wanted.or_else(|| next_probe(lanes, cx.now)) else { return false };
         let (Some(lane), Some(neighbour)) = (lanes.all.get_mut(place), lanes.neighbours.get(place)) else {
             return false;
@@ -339,10 +349,10 @@ fn is_mute(socket: &Socket<'_>) -> bool {
 }
 
 /// The place of a neighbour that a request waits for, other than this one.
-fn next_wanted(cx: &Context<'_, Slices<'_>>, lanes: &Lanes<'_, '_>, but: Option<usize>) -> Option<usize> {
+fn next_wanted(store: &Known<'_>, lanes: &[Lane], but: Option<usize>) -> Option<usize> {
     let mut from = 0;
-    while let Some((source, next)) = cx.store.wanted(from) {
-        let place = lanes.all.iter().position(|lane| lane.source == Some(source));
+    while let Some((source, next)) = store.wanted(from) {
+        let place = lanes.iter().position(|lane| lane.source == Some(source));
         if place.is_some() && place != but {
             return place;
         }

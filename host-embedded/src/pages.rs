@@ -38,8 +38,8 @@ pub(crate) struct Reader {
 enum Guest {
     /// Neighbours are scraped for it.
     Waits { since: Ticket, until: Instant },
-    /// What the device itself has is being published.
-    Asks { since: Ticket, asked: Ticket, until: Instant },
+    /// What the device itself has is published next.
+    Asks { since: Ticket, asked: Ticket },
     /// The page is going out.
     Page(Page),
     /// A line is going out, from this byte on.
@@ -82,7 +82,7 @@ impl Reader {
         let Ok(moved) = moved else { return self.end(socket, &mut stats.out_of_step) };
         // The exporter itself sees to it that requests come in time.
         self.line.note(socket, moved, (false, is_busy), now);
-        if now >= self.line.deadline() {
+        if now >= self.line.deadline(cx.store.is_held()) {
             return self.end(socket, &mut stats.timed_out);
         }
         let is_over = !socket.may_recv() && !moved.worked && !is_busy && !waits;
@@ -111,13 +111,13 @@ impl Reader {
     }
 
     /// When to go on though nothing has come.
-    pub(crate) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self, is_owed: bool) -> Instant {
         let guest = match self.guest.as_ref() {
-            Some(Guest::Waits { until, .. } | Guest::Asks { until, .. }) => *until,
+            Some(Guest::Waits { until, .. }) => *until,
             _ => Instant::NEVER,
         };
         let role = self.role.as_ref().and_then(Exporter::deadline);
-        guest.min(role.unwrap_or(Instant::NEVER)).min(self.line.deadline())
+        guest.min(role.unwrap_or(Instant::NEVER)).min(self.line.deadline(is_owed))
     }
 
     /// For how little another may have its place.
@@ -160,11 +160,11 @@ impl Desk<'_, '_> {
             // Drawn now, so that what is published tells of the scrapes that were waited for.
             let asked = self.store.ticket();
             self.want(asked, false);
-            self.guest.make(Guest::Asks { since, asked, until: self.now.saturating_add(HOST) });
+            self.guest.make(Guest::Asks { since, asked });
         }
-        let Some(Guest::Asks { since, asked, until }) = self.guest.as_ref() else { return Answer::Later };
-        let (since, asked, until) = (*since, *asked, *until);
-        if self.now < until && !self.is_fresh(asked, false) {
+        let Some(Guest::Asks { since, asked }) = self.guest.as_ref() else { return Answer::Later };
+        let (since, asked) = (*since, *asked);
+        if self.store.is_held() || !self.is_fresh(asked, false) {
             return Answer::Later;
         }
         let format = Format::negotiate(request.field("accept"));
@@ -240,9 +240,7 @@ const LIMITS: Limits = Limits {
     head: HEAD,
     request: Duration::from_secs(10),
     idle: Duration::from_secs(75),
-    answer: Duration::from_secs(6),
+    answer: Duration::from_secs(9),
 };
 /// How long a page waits for neighbours.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long publishing may take once it is asked for: that is the next turn, unless an answer is half out.
-const HOST: Duration = Duration::from_millis(250);

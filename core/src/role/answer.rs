@@ -190,7 +190,7 @@ impl Answerer {
             }
             self.at = At::telling(since);
         }
-        true
+        self.is_busy() || !cx.store.is_held()
     }
 
     /// What answers are made from now.

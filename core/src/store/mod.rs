@@ -71,6 +71,8 @@ pub struct Store<S> {
     refused: [u64; Region::COUNT],
     /// A client has stored something that the host was not told of yet.
     has_stored: bool,
+    /// No answer begins.
+    is_held: bool,
 }
 
 impl<S: Storage> Store<S> {
@@ -86,6 +88,7 @@ impl<S: Storage> Store<S> {
             refresh: None,
             refused: [0; Region::COUNT],
             has_stored: false,
+            is_held: false,
         }
     }
 
@@ -269,6 +272,19 @@ impl<S: Storage> Store<S> {
             may && !row.running && !row.is_gone() && (never || row.wanted > row.started.max(row.finished))
         })?;
         Some((SourceId(Slot::of(at.0)), at.0.saturating_add(1)))
+    }
+
+    /// Holds answers back, or lets them go. Those that are half out go on, and no other begins: so a host that may change
+    /// nothing while an answer is half out comes to do so, however many others ask.
+    ///
+    /// Answers are to be let go only when whatever is on demand and [wanted](Self::wanted) was published.
+    pub const fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
+    /// Whether answers are held back.
+    pub const fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// A scrape of `source` begins: a document is about to come in.
