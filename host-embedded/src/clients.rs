@@ -108,7 +108,7 @@ impl Client {
         let role = self.role.as_ref();
         let is_mute = !role.is_some_and(Role::is_greeted);
         let is_idle = role.is_some_and(Role::is_idle);
-        self.line.worth(is_mute, is_idle, now)
+        self.line.worth((is_mute, is_idle), SAMPLES, now)
     }
 
     /// Nobody is there any more.
@@ -131,5 +131,8 @@ pub(crate) type Known<'m> = Store<Slices<'m>>;
 
 /// How long an answer waits for neighbours. Clients give up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a client that samples may say nothing between two samples before another may have its place: pmlogger comes
+/// once a minute where nobody tells it otherwise, and a pmval that loses its connection ends.
+const SAMPLES: Duration = Duration::from_secs(90);
 /// How long a client may take to say who it is.
 const GREETING: Duration = Duration::from_secs(10);

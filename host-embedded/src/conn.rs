@@ -261,12 +261,18 @@ impl Line {
         self.since
     }
 
-    /// Whether its place may be had by another, and for how little: none of those that were used just now.
-    pub(crate) fn worth(&self, is_mute: bool, is_idle: bool, now: Instant) -> Option<(Worth, Instant)> {
+    /// Whether its place may be had by another, and for how little: none of those that were used just now. One that is
+    /// idle has `patience` until it is asked something again.
+    pub(crate) fn worth(
+        &self,
+        (is_mute, is_idle): (bool, bool),
+        patience: Duration,
+        now: Instant,
+    ) -> Option<(Worth, Instant)> {
         let (worth, last, floor) = match self.state {
             State::Listen | State::Closed | State::TimeWait => return None,
-            State::Established | State::CloseWait if is_mute => (Worth::Mute, self.moved, IDLE),
-            State::Established | State::CloseWait if is_idle => (Worth::Idle, self.moved, IDLE),
+            State::Established | State::CloseWait if is_mute => (Worth::Mute, self.moved, MUTE),
+            State::Established | State::CloseWait if is_idle => (Worth::Idle, self.moved, patience),
             State::Established | State::CloseWait => return None,
             // All that was said has arrived, and nobody is heard any more.
             State::FinWait2 => (Worth::Half, self.since, Duration::ZERO),
@@ -322,8 +328,8 @@ const HOLDS_STILL: Duration = Duration::from_millis(1500);
 const HOLDS: Duration = Duration::from_secs(5);
 /// How long the rest of an answer may wait in the socket alone.
 const UNREAD: Duration = Duration::from_secs(20);
-/// How long a connection has not moved before another may have its place.
-const IDLE: Duration = Duration::from_secs(2);
+/// How long a connection that has said nothing has its place before another may have it.
+const MUTE: Duration = Duration::from_secs(2);
 /// The same of one that is half open or half closed.
 const HALF: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(10);

@@ -123,7 +123,7 @@ impl Reader {
     /// For how little another may have its place.
     pub(crate) fn worth(&self, now: Instant) -> Option<(Worth, Instant)> {
         let is_idle = self.role.as_ref().is_some_and(Exporter::is_idle);
-        self.line.worth(!self.is_known && is_idle, is_idle, now)
+        self.line.worth((!self.is_known && is_idle, is_idle), KEPT, now)
     }
 
     /// Nobody is there any more.
@@ -242,5 +242,7 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(75),
     answer: Duration::from_secs(9),
 };
+/// How long a reader keeps its place from others between two pages: Prometheus connects again and loses nothing.
+const KEPT: Duration = Duration::from_secs(2);
 /// How long a page waits for neighbours.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -14,7 +14,7 @@ use pmbridge_embedded::{
     Neighbour, Settings,
     metrics::{Metric, metrics},
 };
-use rig::{HTTP, Rig, SETTINGS, neighbour};
+use rig::{HTTP, PCP, Rig, SETTINGS, neighbour};
 use smoltcp::{iface::SocketHandle, socket::tcp::State};
 
 metrics! {
@@ -140,4 +140,69 @@ fn a_neighbour_that_hangs_holds_other_answers_back_for_a_moment_only() {
     let ((count, _), took) = ask(&mut rig, &mut [], other, clock);
     assert!(count == 1 && took < 1500 + 300, "{took} ms");
     assert!(!rig.peer.is_up(reader));
+}
+
+#[test]
+fn a_client_that_vanished_without_a_word_has_left_its_place_after_35_s() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let client = rig.client();
+    let clock = rig.pmid(client, "device.clock");
+    for (is_deaf, wait) in [(false, 0), (true, 7000), (false, 23_000)] {
+        let client = rig.client();
+        rig.fetch(client, &[clock]);
+        rig.pass(wait);
+        (rig.is_mute, rig.is_deaf) = (true, is_deaf);
+        rig.pass(35_500);
+        assert_eq!(rig.agent.stats().clients, 0, "{wait} ms after it was heard last");
+        (rig.is_mute, rig.is_deaf) = (false, false);
+        rig.pass(1000);
+    }
+}
+
+#[test]
+fn who_samples_once_a_minute_keeps_its_place_and_who_comes_hears_at_once_that_there_is_none() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let clients: Vec<_> = (0..3).map(|_| rig.client()).collect();
+    let clock = rig.pmid(clients[0], "device.clock");
+    for minute in 1..5 {
+        rig.pass(60_000);
+        // The newcomer is refused in the time of a frame there and one back.
+        let refused = rig.peer.connect(PCP, 1024);
+        assert!(rig.until(50, |rig| rig.peer.get(refused).state() == State::Closed));
+        assert_eq!(rig.agent.stats().refused, minute);
+        assert!(clients.iter().all(|client| rig.fetch(*client, &[clock])[0].0 == 1));
+    }
+    // One that has stopped asking makes room, and no other.
+    for _ in 0..2 {
+        rig.pass(46_000);
+        assert!(clients[1..].iter().all(|client| rig.fetch(*client, &[clock])[0].0 == 1));
+    }
+    let next = rig.client();
+    assert_eq!(rig.fetch(next, &[clock])[0].0, 1);
+    let there: Vec<_> = clients.iter().map(|client| rig.peer.is_up(*client)).collect();
+    assert_eq!((there, rig.agent.stats().evicted), (vec![false, true, true], 1));
+}
+
+#[test]
+fn who_has_said_nothing_makes_room_for_who_comes() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let sampler = rig.client();
+    let clock = rig.pmid(sampler, "device.clock");
+    rig.pass(10_000);
+    let mute: Vec<_> = (0..2).map(|_| rig.peer.connect(PCP, 1024)).collect();
+    rig.pass(2100);
+    let client = rig.client();
+    assert_eq!(rig.fetch(client, &[clock])[0].0, 1);
+    assert!(rig.peer.is_up(sampler) && mute.iter().filter(|one| rig.peer.is_up(**one)).count() == 1);
+}
+
+#[test]
+fn who_keeps_a_connection_for_pages_makes_room_after_two_seconds() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    for round in 0..5 {
+        let reader = rig.reader(4096);
+        assert_eq!(rig.request(reader, core::str::from_utf8(PAGE).unwrap()).status, 200, "{round}");
+        rig.pass(2100);
+    }
+    assert_eq!((rig.agent.stats().evicted, rig.agent.stats().refused), (3, 0));
 }
