@@ -143,6 +143,90 @@ fn a_neighbour_that_hangs_holds_other_answers_back_for_a_moment_only() {
 }
 
 #[test]
+fn a_page_that_nobody_waits_for_may_be_read_slowly_and_not_for_ever() {
+    let mut rig = Rig::new(TABLE, &WITH_NEIGHBOUR);
+    rig.serve(9101, &long_page());
+    rig.pass(100);
+    let slow = rig.reader(64);
+    rig.peer.get(slow).send_slice(PAGE).unwrap();
+    let start = rig.millis;
+    while rig.millis < start + 14_500 {
+        rig.pass(300);
+        rig.peer.take(slow);
+        assert!(rig.peer.is_up(slow), "after {} ms", rig.millis - start);
+    }
+    while rig.millis < start + 15_500 {
+        rig.pass(100);
+        rig.peer.take(slow);
+    }
+    assert!(!rig.peer.is_up(slow));
+    assert_eq!(rig.agent.stats().timed_out, 1);
+}
+
+#[test]
+fn the_rest_of_an_answer_waits_so_long_and_no_longer() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let reader = rig.reader(16);
+    rig.peer.get(reader).send_slice(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    rig.pass(19_500);
+    assert!(rig.peer.is_up(reader));
+    rig.pass(1000);
+    assert!(!rig.peer.is_up(reader));
+    assert_eq!(rig.agent.stats().timed_out, 1);
+}
+
+#[test]
+fn a_handshake_that_is_not_ended_keeps_a_place_so_long_and_no_longer() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    // ARP first, so that the answers to the first segments are on the wire.
+    let client = rig.client();
+    rig.peer.get(client).abort();
+    rig.pass(100);
+    rig.is_deaf = true;
+    let half: Vec<_> = (0..3).map(|_| rig.peer.connect(PCP, 1024)).collect();
+    rig.pass(50);
+    for handle in half {
+        rig.peer.sockets.remove(handle);
+    }
+    rig.pass(3800);
+    assert_eq!(rig.agent.stats().timed_out, 0);
+    rig.pass(300);
+    assert_eq!(rig.agent.stats().timed_out, 3);
+    rig.is_deaf = false;
+    rig.pass(1000);
+    (0..3).for_each(|_| _ = rig.client());
+    assert_eq!((rig.agent.stats().evicted, rig.agent.stats().refused), (0, 0));
+}
+
+#[test]
+fn a_neighbour_that_does_not_close_its_side_is_let_go() {
+    let mut rig = Rig::new(TABLE, &WITH_NEIGHBOUR);
+    let server = rig.peer.socket(4096);
+    rig.peer.get(server).listen(9101).unwrap();
+    assert!(rig.until(1000, |rig| rig.peer.get(server).can_recv()));
+    rig.peer.take(server);
+    rig.peer.get(server).send_slice(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ntemp 1\n").unwrap();
+    assert!(rig.until(100, |rig| rig.peer.get(server).state() == State::CloseWait));
+    rig.pass(1900);
+    assert_eq!(rig.peer.get(server).state(), State::CloseWait);
+    rig.pass(200);
+    assert_eq!(rig.peer.get(server).state(), State::Closed);
+    assert_eq!(rig.agent.stats().failures, 0);
+}
+
+#[test]
+fn a_page_of_a_neighbour_is_a_mebibyte_long_at_most() {
+    let line = "# HELP temp As long as a line of a page is, more or less, where it is a comment.\n";
+    for (bytes, failures) in [((1 << 20) - 200, 0), ((1 << 20) + 200, 1)] {
+        let mut rig = Rig::new(TABLE, &WITH_NEIGHBOUR);
+        rig.serve(9101, &format!("{}temp 1\n", line.repeat(bytes / line.len())));
+        assert!(rig.until(2900, |rig| rig.servers[0].asked == 1 && rig.agent.stats().scrapes == 1));
+        rig.pass(2800);
+        assert_eq!(rig.agent.stats().failures.min(1), failures, "{bytes} bytes");
+    }
+}
+
+#[test]
 fn a_client_that_vanished_without_a_word_has_left_its_place_after_35_s() {
     let mut rig = Rig::new(TABLE, &SETTINGS);
     let client = rig.client();
