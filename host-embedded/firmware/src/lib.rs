@@ -7,6 +7,7 @@
 mod bare;
 pub mod board;
 pub mod clock;
+mod div;
 pub mod end;
 mod mem;
 pub mod port;

@@ -1,0 +1,113 @@
+//! Holds what `mem` and `div` bring in the place of the compiler's own against what they have to give. Ends with 0 where
+//! they do.
+#![no_std]
+#![no_main]
+
+use core::{hint::black_box, ops::Range};
+
+use cortex_m_rt::{entry, exception};
+use pmbridge_firmware::{clock, end};
+
+/// Numbers near the ends of what has a special case.
+const EDGES: [u64; 12] = [
+    1,
+    2,
+    3,
+    10,
+    1_000_000,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    0x1_0000_0000,
+    0x7fff_ffff_ffff_ffff,
+    0x8000_0000_0000_0000,
+    0xffff_ffff_ffff_ffff,
+];
+const ROUNDS: u32 = 20_000;
+const LEN: usize = 48;
+
+#[entry]
+fn main() -> ! {
+    let mut seed = 1;
+    let divides = EDGES.iter().chain(&[0]).all(|&n| EDGES.iter().all(|&d| is_divided(n, d)))
+        && (0..ROUNDS).all(|_| {
+            // Of every length.
+            let n = next(&mut seed) >> (next(&mut seed) % 64);
+            let d = next(&mut seed) >> (next(&mut seed) % 64);
+            is_divided(n, d.max(1))
+        });
+    let copies = (0..ROUNDS).all(|_| {
+        let (from, to) = (at(&mut seed), at(&mut seed));
+        let len = at(&mut seed).min(LEN.saturating_sub(from.max(to)));
+        is_moved(from..from.saturating_add(len), to) && is_filled(to..to.saturating_add(len))
+    });
+    #[cfg(feature = "defmt")]
+    defmt::info!("divides {}, copies {}", divides, copies);
+    end::end(if divides && copies { 0 } else { 1 })
+}
+
+/// By multiplication, which the processor has.
+fn is_divided(n: u64, d: u64) -> bool {
+    let (n, d) = (black_box(n), black_box(d));
+    let is_unsigned = n.checked_div(d).zip(n.checked_rem(d)).is_some_and(|(quotient, rest)| {
+        quotient.checked_mul(d).and_then(|product| product.checked_add(rest)) == Some(n) && rest < d
+    });
+    is_unsigned && is_divided_signed(n.cast_signed(), d.cast_signed())
+}
+
+/// What is left has the sign of the dividend.
+fn is_divided_signed(n: i64, d: i64) -> bool {
+    let Some((quotient, rest)) = n.checked_div(d).zip(n.checked_rem(d)) else {
+        return (n, d) == (i64::MIN, -1);
+    };
+    quotient.checked_mul(d).and_then(|product| product.checked_add(rest)) == Some(n)
+        && rest.unsigned_abs() < d.unsigned_abs()
+        && (rest == 0 || (rest < 0) == (n < 0))
+}
+
+/// Each byte is where it belongs, and no other has changed.
+fn is_moved(from: Range<usize>, to: usize) -> bool {
+    let mut bytes = numbered();
+    let end = to.saturating_add(from.len());
+    black_box(&mut bytes).copy_within(from.clone(), to);
+    numbered().iter().enumerate().all(|(i, &was)| {
+        let expected = if (to..end).contains(&i) {
+            numbered().get(i.wrapping_sub(to).wrapping_add(from.start)).copied()
+        } else {
+            Some(was)
+        };
+        bytes.get(i).copied() == expected
+    })
+}
+
+fn is_filled(place: Range<usize>) -> bool {
+    let mut bytes = numbered();
+    if let Some(part) = black_box(&mut bytes).get_mut(place.clone()) {
+        part.fill(black_box(0xa5));
+    }
+    bytes
+        .iter()
+        .enumerate()
+        .all(|(i, &byte)| byte == if place.contains(&i) { 0xa5 } else { i.to_le_bytes()[0] })
+}
+
+fn numbered() -> [u8; LEN] {
+    core::array::from_fn(|i| i.to_le_bytes()[0])
+}
+
+fn at(seed: &mut u64) -> usize {
+    usize::try_from(next(seed) % 49).unwrap_or(0)
+}
+
+/// SplitMix64.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[exception]
+fn SysTick() {
+    clock::tick();
+}
