@@ -68,11 +68,15 @@ impl Wire {
         Some(this)
     }
 
+    /// Its page.
+    fn page(&mut self) -> String {
+        let request = self.pages[0].request.clone();
+        take_apart(&self.ask(Protocol::Http, &[request]).remove(0)).text()
+    }
+
     /// What it says of itself on its page under this name.
     fn says(&mut self, name: &str) -> f64 {
-        let request = self.pages[0].request.clone();
-        let page = self.ask(Protocol::Http, &[request]).remove(0);
-        let page = take_apart(&page).text();
+        let page = self.page();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{page}"))
     }
@@ -212,7 +216,22 @@ fn the_main_loop_goes_on_whatever_comes() {
         write!(said, ", {:.1} after {plague:?}", longest * 1e3).unwrap();
         assert!(longest < LONGEST, "{said}");
     }
+    // More than fits, and never the same.
+    for state in 0..6 {
+        wire.near().neighbours[0].serve = Some(Serve::page(&strangers(state)));
+        eventually("what the neighbour has now", || {
+            wire.page().contains(&format!("state=\"{state}\"")).then_some(())
+        });
+    }
+    let longest = wire.says(STALL);
+    write!(said, ", {:.1} after pages of strangers", longest * 1e3).unwrap();
+    assert!(longest < LONGEST, "{said}");
     println!("{said}");
+}
+
+/// A page of 300 series of 60 names that no other state has.
+fn strangers(state: u32) -> String {
+    (0..300).map(|n| format!("of{state}_{}{{way=\"{n}\",state=\"{state}\"}} {n}\n", n % 60)).collect()
 }
 
 #[test]
