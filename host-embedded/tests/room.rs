@@ -82,3 +82,30 @@ fn a_neighbour_that_never_ends_keeps_no_other_out() {
     let is_well = |rig: &mut Rig| rig.page("text/plain").value("e0{n=\"0\",source=\"endless\"}") == Some("1");
     assert!(rig.until(70_000, is_well));
 }
+
+/// A counter of 150 series with an exemplar each, in each state with other values and after the third with longer ones.
+fn exemplars(state: usize) -> String {
+    let tail = if state > 3 { "4812765123987" } else { "" };
+    let one = |n: usize| format!("c_total{{id=\"{n}\"}} {state} # {{trace_id=\"4bf9\"}} 0.{state}{tail}\n");
+    let lines: String = (0..150).map(one).collect();
+    format!("# TYPE c counter\n{lines}")
+}
+
+#[test]
+fn what_is_said_beside_a_value_and_has_no_room_leaves_no_old_one() {
+    static NEIGHBOURS: [Neighbour; 1] = [neighbour("n", 9101)];
+    let mut rig = rig(&NEIGHBOURS);
+    rig.serve(9101, &exemplars(1));
+    rig.pass(100);
+    let mut full = 0;
+    for state in 2..8 {
+        rig.servers[0].says(&exemplars(state));
+        let page = rig.page("text/plain");
+        let lines: Vec<_> = page.body.lines().filter(|line| line.starts_with("c_total")).collect();
+        assert!(lines.iter().all(|line| line.ends_with(&format!(" {state}"))), "state {state}: {lines:?}");
+        assert!(lines.len() > 50, "state {state}: {lines:?}");
+        full +=
+            page.value("pmbridge_full_total{instname=\"bytes of text\"}").unwrap().parse::<u32>().unwrap();
+    }
+    assert!(full > 0, "that there was no room for all of it was not seen");
+}

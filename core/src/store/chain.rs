@@ -355,7 +355,7 @@ impl Ledger<'_> {
     }
 
     /// Keeps what a line says beside the value of a series, or that it says no more than that; and the value, where
-    /// there is an annex.
+    /// there is an annex. Where there is no room for what it says, only that is not kept.
     pub(crate) fn annex(&mut self, slot: Slot, tail: &Tail<'_>, bits: u64) -> Result<(), Full> {
         let says_more = tail.timestamp.is_some() || tail.exemplar.is_some();
         if says_more && self.at(slot).is_some_and(|s| !s.is(Series::ANNEX)) {
@@ -364,12 +364,13 @@ impl Ledger<'_> {
         }
         let Some(at) = self.at(slot).filter(|s| s.is(Series::ANNEX)).map(|s| s.link) else { return Ok(()) };
         let pad = self.at(at).map_or(Pad::EMPTY, |s| Pad::unpack(s.value));
-        let pad = self.rewrite_pieces(pad, &|put| write_tail(tail, put), Field::SeriesValue, at)?;
+        let written = self.rewrite_pieces(pad, &|put| write_tail(tail, put), Field::SeriesValue, at);
         if let Some(row) = self.series(at) {
-            row.value = pad.pack();
+            // What was said of another value is not said of this one.
+            row.value = written.unwrap_or_else(|_| pad.emptied()).pack();
             row.set_own_value(bits);
         }
-        Ok(())
+        written.map(|_| ())
     }
 
     /// Makes the annex of a series, with its value; there is room for it.

@@ -118,6 +118,11 @@ pub(crate) struct Pad {
 impl Pad {
     pub(crate) const EMPTY: Self = Self { span: Span::EMPTY, room: 0 };
 
+    /// The same room, with nothing in it.
+    pub(crate) const fn emptied(self) -> Self {
+        Self { span: Span::new(self.span.at(), 0), ..self }
+    }
+
     /// Packed into a series' 64 bits: where, log2 of the room, length.
     pub(crate) fn pack(self) -> u64 {
         let room = self.room.checked_ilog2().unwrap_or(0);
