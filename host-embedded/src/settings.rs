@@ -10,8 +10,9 @@ use crate::metrics::{self, is_same};
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "a firmware names all of these")]
 pub struct Settings {
-    /// The labels of all its metrics, as exposition text: `hostname="boiler"`, and others behind a comma. A label `agent` says
-    /// `openmetrics` already, and that one wins.
+    /// The labels of all its metrics in PCP, as exposition text: `hostname="boiler"`, and others behind a comma. A page has
+    /// none of them, as Prometheus says itself whose page it is. A label `agent` says `openmetrics` already, and that one
+    /// wins.
     pub labels: &'static str,
     /// Its address on the wire: a unicast one.
     pub mac: [u8; 6],
@@ -189,7 +190,7 @@ impl defmt::Format for Error {
             Self::Path(path) => defmt::write!(f, "\"{=str}\" is not the path of a page", path),
             Self::Full(region) | Self::Metrics(metrics::Error::Full(region)) => full(region),
             Self::Metrics(metrics::Error::Twice(name)) => {
-                defmt::write!(f, "metric {=str} is there already", name);
+                defmt::write!(f, "metric {=str} is there twice, by this name or on a page", name);
             }
         }
     }

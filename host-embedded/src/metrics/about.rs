@@ -34,8 +34,8 @@ impl About {
             "a metric's name is words of letters, digits and `_` with dots between them"
         );
         assert!(
-            !is_below(name, "pmbridge") && !is_below(name, "openmetrics"),
-            "names below `pmbridge` and `openmetrics` are not the device's"
+            !is_of(name, "pmbridge") && !is_of(name, "openmetrics"),
+            "names below `pmbridge` and `openmetrics`, on a page or in PCP, are not the device's"
         );
         assert!(!help.is_empty(), "a metric has a help text");
         Self {
@@ -179,12 +179,22 @@ const fn next(pieces: &mut (&[u8], &[u8])) -> Option<u8> {
 
 /// Whether a name is another one, or below it in the name space.
 const fn is_below(name: &str, above: &str) -> bool {
-    let (mut name, mut above) = (name.as_bytes(), above.as_bytes());
+    matches!(behind(name, above), Some([] | [b'.', ..]))
+}
+
+/// Whether a name is that of a branch, or below it in the name space or on a page, where a dot is a `_`.
+const fn is_of(name: &str, branch: &str) -> bool {
+    matches!(behind(name, branch), Some([] | [b'.' | b'_', ..]))
+}
+
+/// What follows `front` in a name that begins so.
+const fn behind<'a>(name: &'a str, front: &str) -> Option<&'a [u8]> {
+    let (mut name, mut front) = (name.as_bytes(), front.as_bytes());
     loop {
-        match (name, above) {
-            ([x, rest @ ..], [y, tail @ ..]) if *x == *y => (name, above) = (rest, tail),
-            ([] | [b'.', ..], []) => return true,
-            _ => return false,
+        match (name, front) {
+            ([x, rest @ ..], [y, tail @ ..]) if *x == *y => (name, front) = (rest, tail),
+            (rest, []) => return Some(rest),
+            _ => return None,
         }
     }
 }

@@ -54,7 +54,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(full) => full.fmt(f),
-            Self::Twice(name) => write!(f, "metric {name} is there already"),
+            Self::Twice(name) => write!(f, "metric {name} is there twice, by this name or on a page"),
         }
     }
 }
