@@ -84,7 +84,8 @@ pub struct Settings {
 pub struct Polled {
     /// When to poll again.
     pub next: Next,
-    /// An answer is half out, so that the store must stay as it is. One whose reader is gone ends after 5 s.
+    /// An answer is half out, so that the store must stay as it is. One whose reader is gone ends after 5 s, one that is
+    /// taken slowly after a minute, or after 9 s where others of the same store wait for what it holds back.
     pub is_busy: bool,
 }
 
@@ -103,6 +104,8 @@ pub struct Uart<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> {
     /// Bytes off the line that the link has not taken yet, and those for it that the port has not.
     line: Staged,
     out: Staged,
+    /// Since when an answer is half out.
+    half_out: Option<Instant>,
     sessions: u32,
     faults: u32,
 }
@@ -117,6 +120,7 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
             filled: 0,
             line: Staged::new(),
             out: Staged::new(),
+            half_out: None,
             sessions: 0,
             faults: 0,
         }
@@ -140,14 +144,28 @@ impl<const ROOM: usize, const PROFILE: usize, const MEMORY: usize> Uart<ROOM, PR
         }
         let mut moved = self.receive(cx);
         moved |= self.answer(cx);
+        let ends = self.ends(cx);
+        if ends <= cx.now {
+            self.link.close();
+            self.begin();
+            moved = true;
+        }
         moved |= self.transmit(cx.now, port);
         let at = |deadline: Option<Instant>| deadline.unwrap_or(Instant::NEVER);
-        let next = match at(self.link.deadline()).min(at(Role::<S>::deadline(&self.agent))) {
+        let next = match at(self.link.deadline()).min(at(Role::<S>::deadline(&self.agent))).min(ends) {
             _ if moved => Next::Now,
             Instant::NEVER => Next::Idle,
             by => Next::At(by),
         };
         Polled { next, is_busy: Role::<S>::is_busy(&self.agent) }
+    }
+
+    /// When an answer that is half out has taken too long.
+    fn ends<S: Storage>(&mut self, cx: &Context<'_, S>) -> Instant {
+        let is_busy = Role::<S>::is_busy(&self.agent);
+        self.half_out = is_busy.then(|| self.half_out.unwrap_or(cx.now));
+        let all = if cx.store.is_held() { HOLDS } else { ANSWER };
+        self.half_out.map_or(Instant::NEVER, |since| since.saturating_add(all))
     }
 
     /// Whether the computer is there.
@@ -282,6 +300,12 @@ impl Staged {
 /// How the agent behaves. A relay waits 4 s for an answer; it is not told who is ready, nor who asks.
 const AGENT: agent::Settings =
     agent::Settings { pid: 0, announces_ready: false, patience: Duration::from_millis(3500) };
+
+/// How long an answer may be half out.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long where others wait for what it holds back, who give up after 10 s. In 5 s pmcd has given it up, if it is not
+/// told otherwise.
+const HOLDS: Duration = Duration::from_secs(9);
 
 /// Bytes that are read at once, and how often is written at once.
 const CHUNK: usize = 32;

@@ -26,7 +26,10 @@ use pmbridge_core::{
         Context,
         relay::{Far, Relay, Settings, Side},
     },
-    serial::{Event, Opener, Pace},
+    serial::{
+        self, Event, Opener, Pace,
+        frame::{Frame, Framer, fcs},
+    },
     store::{Declaration, Fixed, Instance, Instances, Published, SourceId, Store},
     time::{Duration, Instant, Timestamp},
     wire::Writer,
@@ -404,6 +407,34 @@ fn an_answer_whose_reader_is_gone_does_not_hold_the_store_for_ever() {
         assert!(world.millis < since + 6000);
     }
     assert!(!world.chip.is_open());
+}
+
+/// One that asks again and again whether the chip is there, and takes nothing of what it says.
+#[test]
+fn an_answer_that_is_never_taken_ends_too_and_sooner_where_others_wait() {
+    for (is_held, most) in [(true, 9_000), (false, 60_000)] {
+        let mut world = World::new(1);
+        assert_eq!(kind(&world.ask(&questions()[0], |_| {})), Kind::RESULT);
+        world.asks.extend_from_slice(&questions()[0]);
+        while !world.is_busy {
+            world.tick();
+        }
+        let key = fcs(&emitted(|w| w.words([world.link.session().unwrap(), world.boots])));
+        (world.down.lost, world.up.lost) = (10_000, 10_000);
+        world.store.hold(is_held);
+        let since = world.millis;
+        while world.is_busy {
+            if (world.millis - since).is_multiple_of(3000) {
+                let mut framer = Framer::new();
+                framer.begin(&Frame::about(serial::frame::Kind::PROBE, key));
+                world.down.bytes.extend(core::iter::from_fn(|| framer.give()));
+            }
+            world.tick();
+            assert!(world.millis <= since + most, "held: {is_held}");
+        }
+        assert!(world.millis >= since + most - 100, "held: {is_held}, {} ms", world.millis - since);
+        assert!(!world.chip.is_open());
+    }
 }
 
 metrics! {
