@@ -4,7 +4,7 @@ use core::{fmt, net::Ipv4Addr};
 
 use pmbridge_core::{mapping::label::are_labels, pcp::name, store::Full};
 
-use crate::metrics::{self, is_same};
+use crate::metrics::{self, is_below};
 
 /// Who the agent is, and whom it knows.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ pub enum Address {
 #[expect(clippy::exhaustive_structs, reason = "a firmware names all of these")]
 pub struct Neighbour {
     /// What its metrics are called after, `openmetrics.NAME.METRIC`: a letter, then letters, digits, `_` and dots between
-    /// those. Each has another one.
+    /// those. Each has another one, and none is below another.
     pub name: &'static str,
     /// Where it is.
     pub address: Ipv4Addr,
@@ -115,7 +115,8 @@ impl Neighbour {
             }
             let mut behind = others;
             while let [other, tail @ ..] = behind {
-                if is_same(name, other.name) {
+                // `a.b` of the one would be `b` of the other.
+                if is_below(name, other.name) || is_below(other.name, name) {
                     return Err(Error::Twice(name));
                 }
                 behind = tail;
@@ -143,7 +144,7 @@ pub enum Error {
     Labels,
     /// No neighbour can be called this.
     Name(&'static str),
-    /// Two neighbours have this name.
+    /// Two neighbours have this name, or one has it and another one below it: `boiler` and `boiler.2`.
     Twice(&'static str),
     /// The address of the neighbour of this name is not one of a single device, or its port is 0.
     Unreachable(&'static str),
@@ -162,7 +163,7 @@ impl fmt::Display for Error {
             Self::Address => f.write_str("address is not unicast, or its prefix is too long"),
             Self::Labels => f.write_str("labels are none, or a label is there twice"),
             Self::Name(name) => write!(f, "no neighbour can be called {name:?}"),
-            Self::Twice(name) => write!(f, "two neighbours are called {name}"),
+            Self::Twice(name) => write!(f, "two neighbours are called {name}, or one has a name below it"),
             Self::Unreachable(name) => write!(f, "neighbour {name} has an address or a port that is none"),
             Self::Path(path) => write!(f, "{path:?} is not the path of a page"),
             Self::Full(full) => full.fmt(f),
@@ -183,7 +184,9 @@ impl defmt::Format for Error {
             Self::Address => defmt::write!(f, "address is not unicast, or its prefix is too long"),
             Self::Labels => defmt::write!(f, "labels are none, or a label is there twice"),
             Self::Name(name) => defmt::write!(f, "no neighbour can be called \"{=str}\"", name),
-            Self::Twice(name) => defmt::write!(f, "two neighbours are called {=str}", name),
+            Self::Twice(name) => {
+                defmt::write!(f, "two neighbours are called {=str}, or one has a name below it", name)
+            }
             Self::Unreachable(name) => {
                 defmt::write!(f, "neighbour {=str} has an address or a port that is none", name);
             }

@@ -54,6 +54,10 @@ fn a_neighbour_has_a_name_of_its_own_that_pcp_can_have_and_can_be_reached() {
         assert_eq!(Neighbour::check(&[NODE, Neighbour { name, ..NODE }]), Err(Error::Name(name)));
     }
     assert_eq!(Neighbour::check(&[NODE, Neighbour { name: "b", ..NODE }, NODE]), Err(Error::Twice("node")));
+    let (below, beside) = (Neighbour { name: "node.b", ..NODE }, Neighbour { name: "node_b", ..NODE });
+    assert_eq!(Neighbour::check(&[below, NODE]), Err(Error::Twice("node.b")));
+    assert_eq!(Neighbour::check(&[NODE, below]), Err(Error::Twice("node")));
+    assert_eq!(Neighbour::check(&[NODE, beside]), Ok(()));
     for path in ["", "metrics", "/a b", "/a\r\nX: y", "/a\0"] {
         assert_eq!(Neighbour::check(&[Neighbour { path, ..NODE }]), Err(Error::Path(path)));
     }
@@ -64,6 +68,6 @@ fn a_neighbour_has_a_name_of_its_own_that_pcp_can_have_and_can_be_reached() {
     ] {
         assert_eq!(Neighbour::check(&[nowhere]), Err(Error::Unreachable("node")));
     }
-    let others = ["a", "a.b", "X_9", "devices"].map(|name| Neighbour { name, path: "/ü?x=1", ..NODE });
+    let others = ["a", "b.c", "X_9", "devices"].map(|name| Neighbour { name, path: "/ü?x=1", ..NODE });
     assert_eq!(Neighbour::check(&others), Ok(()));
 }

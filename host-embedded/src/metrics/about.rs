@@ -178,7 +178,7 @@ const fn next(pieces: &mut (&[u8], &[u8])) -> Option<u8> {
 }
 
 /// Whether a name is another one, or below it in the name space.
-const fn is_below(name: &str, above: &str) -> bool {
+pub(crate) const fn is_below(name: &str, above: &str) -> bool {
     matches!(behind(name, above), Some([] | [b'.', ..]))
 }
 
@@ -199,7 +199,7 @@ const fn behind<'a>(name: &'a str, front: &str) -> Option<&'a [u8]> {
     }
 }
 
-pub(crate) const fn is_same(a: &str, b: &str) -> bool {
+const fn is_same(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         match (a, b) {

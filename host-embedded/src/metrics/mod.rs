@@ -43,7 +43,7 @@ mod metric;
 mod table;
 mod text;
 
-pub(crate) use about::is_same;
+pub(crate) use about::is_below;
 
 pub use crate::metrics_table as metrics;
 pub use about::{About, are_distinct};
