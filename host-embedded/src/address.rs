@@ -12,7 +12,7 @@ use smoltcp::{
 use crate::{
     agent::stack_time,
     log,
-    settings::{Address, Error, Settings},
+    settings::{Address, Error, Settings, is_unicast},
 };
 
 /// The stack, at its address if that is known: of settings that can be.
@@ -58,7 +58,10 @@ pub(crate) fn change(
 ) -> Option<Option<Ipv4Addr>> {
     use smoltcp::socket::dhcpv4::{Event, Socket};
     let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll()? {
-        Event::Configured(lease) => (Some(lease.address), lease.router),
+        // smoltcp looks at the address only. It panics as it sends to a router that is none.
+        Event::Configured(lease) => {
+            (Some(lease.address), lease.router.filter(|router| is_unicast(router.octets())))
+        }
         // That comes first, too, before there was any.
         Event::Deconfigured if iface.ipv4_addr().is_none() => return None,
         Event::Deconfigured => (None, None),

@@ -211,7 +211,7 @@ impl From<metrics::Error> for Error {
     }
 }
 
-const fn is_unicast(address: [u8; 4]) -> bool {
+pub(crate) const fn is_unicast(address: [u8; 4]) -> bool {
     // Below are those of no device, above those of several, and those that nobody has.
     matches!(address, [1..=223, ..])
 }

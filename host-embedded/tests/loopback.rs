@@ -349,6 +349,23 @@ fn an_address_comes_by_dhcp_stays_while_it_is_lent_and_goes_with_the_lender() {
 }
 
 #[test]
+fn a_router_that_is_none_is_not_asked() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let settings = Settings { address: pmbridge_embedded::Address::Dhcp, ..with_neighbours(&NEIGHBOURS) };
+    for router in [[0, 0, 0, 0], [224, 0, 0, 1], [255, 255, 255, 255]] {
+        let mut rig = Rig::new(TABLE, &settings);
+        let mut server = rig::dhcp::Server::new(&mut rig.peer, 3600);
+        // Nobody is on the same network, so that the way to each leads over the router.
+        (server.mask, server.router) = ([255; 4].into(), router.into());
+        rig.dhcp = Some(server);
+        assert!(rig.until(30_000, |rig| rig.agent.address().is_some()));
+        rig.peer.connect(44_321, 1024);
+        rig.pass(5000);
+        assert_eq!(rig.agent.address(), Some(rig::AGENT.into()));
+    }
+}
+
+#[test]
 fn what_is_none_is_no_setting() {
     use pmbridge_embedded::{Address, Agent, Error, memory};
     let at = |address, prefix, gateway| Settings {

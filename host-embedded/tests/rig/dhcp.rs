@@ -14,6 +14,8 @@ use super::{AGENT, PEER, Peer};
 pub struct Server {
     handle: SocketHandle,
     pub lease: u32,
+    pub mask: Ipv4Addr,
+    pub router: Ipv4Addr,
 }
 
 impl Server {
@@ -21,7 +23,8 @@ impl Server {
         let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 4], vec![0; 2048]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.bind(67).unwrap();
-        Self { handle: peer.sockets.add(socket), lease }
+        let mask = Ipv4Addr::new(255, 0, 0, 0);
+        Self { handle: peer.sockets.add(socket), lease, mask, router: PEER.into() }
     }
 
     pub fn serve(&self, peer: &mut Peer) {
@@ -40,8 +43,8 @@ impl Server {
             your_ip: AGENT.into(),
             server_ip: PEER.into(),
             server_identifier: Some(PEER.into()),
-            subnet_mask: Some(Ipv4Addr::new(255, 0, 0, 0)),
-            router: Some(PEER.into()),
+            subnet_mask: Some(self.mask),
+            router: Some(self.router),
             lease_duration: Some(self.lease),
             client_ip: Ipv4Addr::UNSPECIFIED,
             requested_ip: None,
