@@ -54,7 +54,7 @@ pub(crate) struct Inner<'m> {
     sockets: SocketSet<'m>,
     door: Door,
     store: Known<'m>,
-    clients: &'m mut [Client],
+    clients: &'m mut [Client<'m>],
     pages: &'m mut [Reader],
     puller: Puller<'m>,
     lanes: &'m mut [Lane],
@@ -102,7 +102,7 @@ impl<'m> Agent<'m> {
         settings: &Settings,
         now: Instant,
     ) -> Result<Self, Error> {
-        let Memory { inner, sockets, clients, client_buffers, pages, page_buffers, .. } = memory;
+        let Memory { inner, sockets, clients, requests, client_buffers, pages, page_buffers, .. } = memory;
         let Memory { puller_buffers, lanes, rules, line, window, store, .. } = memory;
         settings.check()?;
         if settings.neighbours.len() > lanes.len() {
@@ -110,6 +110,9 @@ impl<'m> Agent<'m> {
         }
         for (rules, neighbour) in rules.iter_mut().zip(settings.neighbours) {
             rules.make(Globs::new(neighbour.include, neighbour.exclude));
+        }
+        for (client, request) in clients.iter_mut().zip(requests) {
+            client.give(request.as_flattened_mut());
         }
         while sockets.push(SocketStorage::EMPTY).is_ok() {}
         let mut door = Door::new(EthernetAddress(settings.mac));
@@ -542,7 +545,7 @@ impl Place {
 
 /// What an agent is lent of its memory.
 struct Lent<'m> {
-    clients: &'m mut [Client],
+    clients: &'m mut [Client<'m>],
     pages: &'m mut [Reader],
     lanes: &'m mut [Lane],
     rules: &'m [Later<Globs>],

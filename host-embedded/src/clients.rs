@@ -10,7 +10,7 @@ use smoltcp::socket::tcp::Socket;
 use crate::{
     conn::{self, Fate, Line, Over, Worth},
     log,
-    memory::{Later, REQUEST, Role, Slices},
+    memory::{Later, Role, Slices},
     stats::Stats,
 };
 
@@ -19,14 +19,21 @@ pub(crate) const PORT: u16 = 44_321;
 
 /// A place for a client.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct Client<'m> {
     pub(crate) line: Line,
-    role: Later<Role>,
+    role: Later<Role<'m>>,
+    /// Where requests are taken in, while nobody is there.
+    memory: Option<&'m mut [u8]>,
 }
 
-impl Client {
+impl<'m> Client<'m> {
     /// With nobody there.
-    pub(crate) const NONE: Self = Self { line: Line::NONE, role: Later::Not };
+    pub(crate) const NONE: Self = Self { line: Line::NONE, role: Later::Not, memory: None };
+
+    /// Gives it memory to take requests in.
+    pub(crate) const fn give(&mut self, memory: &'m mut [u8]) {
+        self.memory = Some(memory);
+    }
 
     /// Lets it go on; whether there is more to do at once.
     pub(crate) fn poll(
@@ -37,7 +44,7 @@ impl Client {
     ) -> bool {
         match self.line.look(socket, PORT, cx.now) {
             Fate::Free | Fate::Between => {
-                self.role.clear();
+                self.vacate();
                 return false;
             }
             Fate::Late => return self.end(socket, &mut stats.timed_out),
@@ -70,14 +77,24 @@ impl Client {
     /// Makes a role for who has come. What it takes of the stack is free again behind this.
     #[inline(never)]
     fn welcome(&mut self) {
-        self.role.make(Collector::with_memory(PATIENCE, [0; REQUEST]));
+        self.vacate();
+        self.role.make(Collector::with_memory(PATIENCE, self.memory.take().unwrap_or_default()));
+    }
+
+    /// Nobody is there any more: the memory is the next one's.
+    #[inline(never)]
+    fn vacate(&mut self) {
+        if let Some(role) = self.role.as_mut() {
+            self.memory = Some(role.take_memory());
+        }
+        self.role.clear();
     }
 
     /// Ends the connection at once.
     fn end(&mut self, socket: &mut Socket<'_>, count: &mut u32) -> bool {
         *count = count.wrapping_add(1);
         socket.abort();
-        self.role.clear();
+        self.vacate();
         true
     }
 
@@ -113,16 +130,16 @@ impl Client {
 
     /// Nobody is there any more.
     pub(crate) fn leave(&mut self) -> &mut Line {
-        self.role.clear();
+        self.vacate();
         &mut self.line
     }
 }
 
-fn is_busy(role: &Role) -> bool {
+fn is_busy(role: &Role<'_>) -> bool {
     pmbridge_core::role::Role::<Slices<'_>>::is_busy(role)
 }
 
-fn deadline(role: &Role) -> Option<Instant> {
+fn deadline(role: &Role<'_>) -> Option<Instant> {
     pmbridge_core::role::Role::<Slices<'_>>::deadline(role)
 }
 

@@ -25,8 +25,9 @@ pub const TX: usize = 2 * 536;
 pub const QUESTION: usize = 256;
 /// Bytes of the longest line of a neighbour's page that is cut between two segments.
 pub const LINE: usize = 256;
-/// Bytes of a client's request that are kept: 80 PMIDs of a fetch, or names with 4 bytes for each before.
-pub const REQUEST: usize = 336;
+/// Bytes of each client's request that are kept for each metric: a fetch of all of them has 4 and a few more, and so have
+/// their names until they are looked up. A request for half as many again fits.
+pub const REQUEST: usize = 6;
 /// Bytes of a client's profile.
 pub const PROFILE: usize = 160;
 /// Contexts of one client.
@@ -41,7 +42,7 @@ pub const FRAME: usize = TX / 2 + HEADERS;
 const HEADERS: usize = 14 + 20 + 20;
 
 /// What answers one PCP client.
-pub(crate) type Role = Collector<PROFILE, CONTEXTS, [u8; REQUEST]>;
+pub(crate) type Role<'m> = Collector<PROFILE, CONTEXTS, &'m mut [u8]>;
 
 /// All that an agent needs, for a `static`.
 ///
@@ -61,7 +62,8 @@ pub struct Memory<
 > {
     pub(crate) inner: Later<Inner<'m>>,
     pub(crate) sockets: Vec<SocketStorage<'m>, SOCKETS>,
-    pub(crate) clients: [Client; CLIENTS],
+    pub(crate) clients: [Client<'m>; CLIENTS],
+    pub(crate) requests: [[[u8; REQUEST]; METRICS]; CLIENTS],
     pub(crate) client_buffers: [Buffers<RX, TX>; CLIENTS],
     pub(crate) pages: [Reader; PAGES],
     pub(crate) page_buffers: [Buffers<HEAD, TX>; PAGES],
@@ -111,6 +113,7 @@ impl<
             inner: Later::Not,
             sockets: Vec::new(),
             clients: [const { Client::NONE }; CLIENTS],
+            requests: [[[0; REQUEST]; METRICS]; CLIENTS],
             client_buffers: [const { Buffers::EMPTY }; CLIENTS],
             pages: [const { Reader::NONE }; PAGES],
             page_buffers: [const { Buffers::EMPTY }; PAGES],

@@ -12,10 +12,11 @@ macro_rules! one_more {
     };
 }
 
-const CLIENT: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 9, 1, 12, 1, 1, 1, 8, 8);
+const CLIENT: usize = one_more!(1, 1, 4, 1, 0, 1, 8, 8 => 9, 1, 12, 1, 0, 1, 8, 8);
 const READER: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 9, 12, 1, 1, 1, 8, 8);
 const SOURCE: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 1, 4, 9, 1, 1, 8, 8);
-const METRIC: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 1, 4, 1, 9, 1, 8, 8);
+const METRIC: usize = one_more!(0, 1, 3, 1, 1, 1, 8, 8 => 0, 1, 3, 1, 9, 1, 8, 8);
+const ASKED: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 1, 4, 1, 9, 1, 8, 8) - METRIC;
 const SERIES: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 1, 4, 1, 1, 9, 8, 8);
 const INDEX: usize = one_more!(1, 1, 4, 1, 1, 1, 8, 8 => 1, 1, 4, 1, 1, 1, 16, 8);
 const EMPTY: usize = size_of::<Memory<'_, 0, 0, 2, 0, 0, 0, 0, 0>>();
@@ -24,6 +25,7 @@ const _: [(); said("a PCP client")] = [(); CLIENT];
 const _: [(); said("a reader of pages")] = [(); READER];
 const _: [(); said("a neighbour")] = [(); SOURCE];
 const _: [(); said("a metric")] = [(); METRIC];
+const _: [(); said("a metric, for each PCP client")] = [(); ASKED];
 const _: [(); said("a series")] = [(); SERIES];
 const _: [(); said("an entry of the index")] = [(); INDEX];
 const _: [(); said("the agent itself")] = [(); EMPTY];

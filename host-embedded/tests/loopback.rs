@@ -9,9 +9,12 @@
 
 mod rig;
 
-use pmbridge_core::pcp::Pmid;
+use pmbridge_core::{
+    pcp::Pmid,
+    pdu::{self, pmns},
+};
 use pmbridge_embedded::{
-    Settings,
+    Agent, Memory, Settings,
     metrics::{Metric, Units, metrics},
     time::Timestamp,
 };
@@ -346,6 +349,27 @@ fn an_address_comes_by_dhcp_stays_while_it_is_lent_and_goes_with_the_lender() {
     rig.pass(30_000);
     let client = rig.client();
     assert_eq!(rig.fetch(client, &[temperature]), [(1, Some(36.6f64.to_bits()))]);
+}
+
+#[test]
+fn a_client_may_ask_for_all_that_there_is_at_once() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let settings = with_neighbours(&NEIGHBOURS);
+    let mut rig = Rig::new(TABLE, &settings);
+    let large = Box::leak(Box::new(Memory::<'_, 3, 2, 7, 5, 220, 300, 2048, 16_384>::new()));
+    rig.agent = Agent::new(large, &mut rig.end, TABLE, &settings, rig::at(0)).unwrap();
+    let page: String = (0..200).map(|n| format!("gauge_{n} {n}\n")).collect();
+    rig.serve(9101, &page);
+    rig.pass(100);
+    let client = rig.client();
+    let names: Vec<_> = (0..200).map(|n| format!("openmetrics.n.gauge_{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let answer = rig.ask(client, &rig::pcp::names(&names), 1000);
+    let (_, body, _) = pdu::split(&answer).unwrap().unwrap();
+    let ids = pmns::Ids::parse(body).unwrap();
+    let pmids: Vec<_> = (0..200).map(|n| ids.pmids.at(n).unwrap()).collect();
+    let values: Vec<_> = (0..200).map(|n| (1, Some(f64::from(n).to_bits()))).collect();
+    assert_eq!(rig.fetch(client, &pmids), values);
 }
 
 #[test]

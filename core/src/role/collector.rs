@@ -101,6 +101,14 @@ impl<const PROFILE: usize, const CONTEXTS: usize, M> Collector<PROFILE, CONTEXTS
         }
     }
 
+    /// Gives its memory back, for the next client's; only [`with_memory`](Self::with_memory) gives it one again.
+    pub fn take_memory(&mut self) -> M
+    where
+        M: Default,
+    {
+        self.intake.take_memory()
+    }
+
     /// Whether the client has said who it is. One that has not, and asks nothing, holds a place for nothing.
     pub fn is_greeted(&self) -> bool {
         self.at == At::Ready

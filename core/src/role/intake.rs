@@ -65,6 +65,14 @@ impl<M> Intake<M> {
         Self { memory, arrival: Arrival::NEW }
     }
 
+    /// Gives the memory back, with what is in it.
+    pub(super) fn take_memory(&mut self) -> M
+    where
+        M: Default,
+    {
+        core::mem::take(&mut self.memory)
+    }
+
     /// Whether nothing of a request was taken in.
     pub(super) const fn is_empty(&self) -> bool {
         self.arrival.came == 0

@@ -10,7 +10,7 @@ use smoltcp::iface::SocketHandle;
 use super::{PCP, Rig};
 
 fn emitted(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut bytes = vec![0; 4096];
+    let mut bytes = vec![0; 16_384];
     let mut w = Writer::new(&mut bytes);
     emit(&mut w);
     let len = w.written();
@@ -20,10 +20,16 @@ fn emitted(emit: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 
 /// Asks for the PMID of a name.
 pub fn name(name: &str) -> Vec<u8> {
-    let len = pmns::NamesHead::LEN + pmns::Name::len(name.len(), false);
+    names(&[name])
+}
+
+/// Asks for the PMIDs of names.
+pub fn names(all: &[&str]) -> Vec<u8> {
+    let len = pmns::NamesHead::LEN + all.iter().map(|name| pmns::Name::len(name.len(), false)).sum::<u32>();
+    let strings = all.iter().map(|name| pmns::string_len(name.len())).sum();
     emitted(|w| {
-        pmns::NamesHead { len, strings: pmns::string_len(name.len()), statuses: 0, count: 1 }.emit(0, w);
-        pmns::Name { status: None, name: name.as_bytes() }.emit(w);
+        pmns::NamesHead { len, strings, statuses: 0, count: i32::try_from(all.len()).unwrap() }.emit(0, w);
+        all.iter().for_each(|name| pmns::Name { status: None, name: name.as_bytes() }.emit(w));
     })
 }
 
