@@ -46,10 +46,10 @@ fn main() -> ! {
     end::end(if divides && copies { 0 } else { 1 })
 }
 
-/// By multiplication, which the processor has.
+/// By multiplication, which the processor has. What is left is asked for apart, or it would be made of the quotient.
 fn is_divided(n: u64, d: u64) -> bool {
-    let (n, d) = (black_box(n), black_box(d));
-    let is_unsigned = n.checked_div(d).zip(n.checked_rem(d)).is_some_and(|(quotient, rest)| {
+    let quotient = black_box(n).checked_div(black_box(d));
+    let is_unsigned = quotient.zip(black_box(n).checked_rem(black_box(d))).is_some_and(|(quotient, rest)| {
         quotient.checked_mul(d).and_then(|product| product.checked_add(rest)) == Some(n) && rest < d
     });
     is_unsigned && is_divided_signed(n.cast_signed(), d.cast_signed())
@@ -57,7 +57,8 @@ fn is_divided(n: u64, d: u64) -> bool {
 
 /// What is left has the sign of the dividend.
 fn is_divided_signed(n: i64, d: i64) -> bool {
-    let Some((quotient, rest)) = n.checked_div(d).zip(n.checked_rem(d)) else {
+    let quotient = black_box(n).checked_div(black_box(d));
+    let Some((quotient, rest)) = quotient.zip(black_box(n).checked_rem(black_box(d))) else {
         return (n, d) == (i64::MIN, -1);
     };
     quotient.checked_mul(d).and_then(|product| product.checked_add(rest)) == Some(n)
