@@ -62,8 +62,20 @@ static TABLE: [Row; 14] = [
     row(1, "pmbridge.failures", "Scrapes that brought no whole document", COUNTER, Says::Sum(failures)),
     row(2, "pmbridge.lines_refused", "Lines that were not taken", COUNTER, Says::Sum(refused)),
     row(3, "pmbridge.samples", "Samples taken", COUNTER, Says::Sum(|lane, _, _| lane.totals.samples)),
-    row(6, "pmbridge.metrics", "Metrics known, those that vanished too", INSTANT, Says::Whole(metrics)),
-    row(7, "pmbridge.series", "Series known, those that vanished too", INSTANT, Says::Whole(series)),
+    row(
+        6,
+        "pmbridge.metrics",
+        "Slots of metrics in use, those of vanished ones too",
+        INSTANT,
+        Says::Whole(metrics),
+    ),
+    row(
+        7,
+        "pmbridge.series",
+        "Slots of series in use, those of vanished ones too",
+        INSTANT,
+        Says::Whole(series),
+    ),
     row(8, "pmbridge.clients", "PCP clients connected", INSTANT, Says::Whole(|f, _| f.stats.clients.into())),
     row(
         9,

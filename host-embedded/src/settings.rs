@@ -161,7 +161,7 @@ impl fmt::Display for Error {
         match self {
             Self::Mac => f.write_str("address on the wire is not unicast"),
             Self::Address => f.write_str("address is not unicast, or its prefix is too long"),
-            Self::Labels => f.write_str("labels are none, or a label is there twice"),
+            Self::Labels => f.write_str("labels are no exposition text, or one comes twice"),
             Self::Name(name) => write!(f, "no neighbour can be called {name:?}"),
             Self::Twice(name) => write!(f, "two neighbours are called {name}, or one has a name below it"),
             Self::Unreachable(name) => write!(f, "neighbour {name} has an address or a port that is none"),
@@ -182,7 +182,7 @@ impl defmt::Format for Error {
         match self {
             Self::Mac => defmt::write!(f, "address on the wire is not unicast"),
             Self::Address => defmt::write!(f, "address is not unicast, or its prefix is too long"),
-            Self::Labels => defmt::write!(f, "labels are none, or a label is there twice"),
+            Self::Labels => defmt::write!(f, "labels are no exposition text, or one comes twice"),
             Self::Name(name) => defmt::write!(f, "no neighbour can be called \"{=str}\"", name),
             Self::Twice(name) => {
                 defmt::write!(f, "two neighbours are called {=str}, or one has a name below it", name)

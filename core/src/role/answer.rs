@@ -162,7 +162,8 @@ impl Answerer {
         (produced, done)
     }
 
-    /// Whether it is time to answer: whatever the request names was scraped and published, or did not come in time.
+    /// Whether it is time to answer: whatever the request names was scraped and published, or did not come in time, and
+    /// the store [holds](crate::store::Store::hold) no answers back.
     pub(super) fn is_ready<S: Storage>(&mut self, cx: &mut Context<'_, S>, request: Request<'_>) -> bool {
         if matches!(self.at, At::Idle) {
             self.at = self.wait(cx, request);

@@ -53,7 +53,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// How many metrics a page shows as one family with this one, itself included.
+    /// How many metrics are in each other's way on a page, this one included: those of its family, and those whose names
+    /// would be another family's.
     pub fn kin_len(&self, metric: MetricId) -> usize {
         self.kin(metric.0).count()
     }

@@ -363,6 +363,9 @@ impl<S: Storage> Store<S> {
     }
 
     /// Takes the value behind a series that [`next_in`](Self::next_in) recognised; whether anybody wants it.
+    ///
+    /// Where the storage [forgets](Storage::FORGETS), neither this nor the other lines of a document are to be taken while
+    /// a role [is busy](crate::role::Role::is_busy) with an answer: they may give room back.
     pub fn again(&mut self, source: SourceId, slot: Slot, tail: &Tail<'_>) -> Result<bool, Refusal> {
         self.counting(|ledger| ledger.again(source.0, slot, tail))
     }

@@ -1,8 +1,8 @@
 //! What nobody sees gives its room back where there is none left, in a storage that [says so](super::Storage::FORGETS).
 //!
-//! A name that has gone keeps its number, and an instance its id, for as long as there is room. When there is none, all goes
-//! at once that was neither in the last whole document of its source nor in the one that is being read. More does
-//! not go before that one ends, so a document costs this once, however many lines have no room.
+//! A name that has gone keeps its number for as long as there is room, and an instance its id for two documents. When
+//! there is none, all goes at once that was neither in the last whole document of its source nor in the one that is
+//! being read. More does not go before that one ends, so a document costs this once, however many lines have no room.
 
 use super::{
     ledger::Ledger,

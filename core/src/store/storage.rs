@@ -109,8 +109,8 @@ pub trait Storage {
     /// has no code for it, and who tries is refused as for any other metric.
     const STORES: bool = true;
 
-    /// Whether what vanished is forgotten where its room is needed and the storage cannot grow. Where not, it keeps its
-    /// ids for as long as the store lives.
+    /// Whether what vanished is forgotten where its room is needed and the storage cannot grow. Where not, a name keeps its
+    /// number for as long as the store lives.
     const FORGETS: bool = false;
 
     /// Lends the memory to be changed.
@@ -127,7 +127,8 @@ pub trait Storage {
     }
 }
 
-/// Storage of a fixed size, for a `static`.
+/// Storage of a fixed size, for a `static`. One with no room for ids that outlive their instances (`PAST` is 0)
+/// [forgets](Storage::FORGETS).
 #[derive(Debug)]
 pub struct Fixed<
     const SOURCES: usize,

@@ -40,7 +40,8 @@ impl fmt::Debug for dyn Numbers {
 pub enum Error {
     /// The store has no room for it.
     Full(Full),
-    /// This name comes twice, or another metric has the same one on a page: `disk.size` and `disk.size_kb`, both in Kbyte.
+    /// This name comes twice, or another metric has the same one on a page: `disk.size` and `disk.size_kb`, both in Kbyte;
+    /// or OpenMetrics keeps it for the other, as `boot.created` for a counter `boot`.
     Twice(&'static str),
 }
 
@@ -92,18 +93,17 @@ impl Entry {
             storable: false,
             aside: false,
         };
-        // How many metrics it is itself: the parts of a histogram are one family.
-        let (metric, own) = match &self.cells {
+        let (metric, parts) = match &self.cells {
             Cells::Histogram(observed) => {
-                let [bucket, ..] = store.declare_histogram(source, &declaration, labels, observed.bounds)?;
-                (bucket, 3)
+                let parts = store.declare_histogram(source, &declaration, labels, observed.bounds)?;
+                (parts[0], parts.len())
             }
             _ => (store.declare(source, &declaration)?, 1),
         };
-        if store.view().kin_len(metric) > own {
+        if store.view().kin_len(metric) > parts {
             return Err(Error::Twice(name));
         }
-        if own > 1 {
+        if matches!(self.cells, Cells::Histogram(_)) {
             return Ok(());
         }
         if instances.is_empty() {
