@@ -10,10 +10,12 @@
 #
 # SETTINGs: `dhcp`, or `ip=A.B.C.D/BITS` and behind it `gateway=A.B.C.D`; `scrape=NAME@A.B.C.D:PORT/PATH` (the host is 10.0.2.2), behind
 # it `include=GLOB`, then `exclude=GLOB`; `run=MS`; `wall=SECONDS`. Before them may stand `--nic NIC`, a network as QEMU's -nic has it,
-# `--capture FILE` of what goes over it, `--serial` for a terminal at the end of its serial line, and, first of all, `--built`, which builds nothing. `--bin NAME` behind BOARD is another program than the appliance.
+# `--capture FILE` of what goes over it, `--serial` for a terminal at the end of its serial line, and, first of all, `--built`, which builds
+# nothing. `--bin NAME` behind BOARD is another program than the appliance.
 #
 # As root on Debian it installs what is missing, else it says what to install.
 set -u
+from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 2
 . "$here/../tests/need.sh"
 cd "$here/firmware" || exit 2
@@ -100,7 +102,8 @@ case $command in
         qemu
         # Whoever has built it may spare the time.
         [ "${1:-}" = --built ] && shift || build_all
-        exec "$tools" run --board "$board" "$image" "$@"
+        # Files are named from where it was called.
+        cd "$from" && exec "$tools" run --board "$board" "$image" "$@"
         ;;
     size)
         if [ "${1:-}" = --features ]; then

@@ -14,7 +14,7 @@ use std::{
     net::Ipv4Addr,
     os::fd::AsRawFd,
     path::Path,
-    process::Command,
+    process::{Command, ExitCode},
     thread,
     time::{self, SystemTime},
 };
@@ -44,6 +44,8 @@ metrics! {
 
 static MEMORY: ConstStaticCell<memory::Standard<'static>> = ConstStaticCell::new(memory::Standard::new());
 
+const USAGE: &str = "[INTERFACE [ADDRESS/PREFIX]] [NAME=ADDRESS:PORT/PATH [+GLOB].. [-GLOB]..]..";
+
 /// What the command line says.
 struct Options {
     interface: String,
@@ -52,7 +54,15 @@ struct Options {
     neighbours: Vec<Neighbour>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    if let Err(error) = run() {
+        eprintln!("tap: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let options = parse(env::args().skip(1))?;
     let mut device = open(&options)?;
     let settings = Settings {
@@ -129,6 +139,9 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> 
         neighbours: Vec::new(),
     };
     for arg in args {
+        if arg == "--help" {
+            return Err(USAGE.into());
+        }
         if let Some((name, at)) = arg.split_once('=') {
             options.neighbours.push(neighbour(name, at)?);
         } else if let Some(glob) = arg.strip_prefix('+') {
