@@ -1,4 +1,5 @@
-//! The door: frames come in through it, and who knocks where nobody listens is held until a place is free.
+//! The door: frames come in through it, but for those from nowhere, and who knocks where nobody listens is held until a
+//! place is free.
 //!
 //! smoltcp answers a SYN that no socket listens for with a reset. So the first segment of a connection is kept back
 //! here, as long as it is small and sound, and comes in again once an idle connection has made room, or is refused.
@@ -78,6 +79,15 @@ impl Door {
     }
 }
 
+/// Whether a frame says that it comes from no address. Others that ask for an address say so, who are none of ours; a
+/// server of DHCP that did would have smoltcp ask there again, and panic.
+fn is_from_nowhere(frame: &[u8]) -> bool {
+    let Ok(frame) = EthernetFrame::new_checked(frame) else { return false };
+    let packet = Ipv4Packet::new_checked(frame.payload());
+    frame.ethertype() == EthernetProtocol::Ipv4
+        && packet.is_ok_and(|packet| packet.src_addr().is_unspecified())
+}
+
 /// Who begins a connection with a frame, if it does so and is whole.
 fn syn(frame: &[u8], mac: EthernetAddress) -> Option<Knock> {
     let frame = EthernetFrame::new_checked(frame).ok()?;
@@ -148,7 +158,10 @@ impl<T: RxToken> RxToken for Entering<'_, T> {
         let Self { door, token } = self;
         match token {
             // An empty frame is nothing to smoltcp.
-            Some(token) => token.consume(|frame| f(if door.keeps(frame) { &[] } else { frame })),
+            Some(token) => token.consume(|frame| {
+                let is_kept = is_from_nowhere(frame) || door.keeps(frame);
+                f(if is_kept { &[] } else { frame })
+            }),
             None => {
                 let len = core::mem::take(&mut door.len);
                 f(door.frame.get(..len).unwrap_or_default())

@@ -19,7 +19,10 @@ use pmbridge_embedded::{
     time::Timestamp,
 };
 use rig::{HTTP, PCP, Rig, SETTINGS, neighbour};
-use smoltcp::socket::tcp::State;
+use smoltcp::{
+    socket::tcp::State,
+    wire::{IpProtocol, Ipv4Packet, UdpPacket},
+};
 
 metrics! {
     static TABLE;
@@ -387,6 +390,30 @@ fn a_router_that_is_none_is_not_asked() {
         rig.pass(5000);
         assert_eq!(rig.agent.address(), Some(rig::AGENT.into()));
     }
+}
+
+/// Lets a frame come from no address, as only one that asks for an address says.
+fn hide(frame: &mut [u8]) {
+    let Some(packet) = frame.get_mut(14..) else { return };
+    let mut packet = Ipv4Packet::new_unchecked(packet);
+    if packet.next_header() == IpProtocol::Udp {
+        packet.set_src_addr(core::net::Ipv4Addr::UNSPECIFIED);
+        packet.fill_checksum();
+        UdpPacket::new_unchecked(packet.payload_mut()).set_checksum(0);
+    }
+}
+
+#[test]
+fn who_comes_from_no_address_is_not_heard_as_it_could_not_be_answered() {
+    let settings = Settings { address: pmbridge_embedded::Address::Dhcp, ..SETTINGS };
+    let mut rig = Rig::new(TABLE, &settings);
+    rig.dhcp = Some(rig::dhcp::Server::new(&mut rig.peer, 60));
+    rig.until(180_000, |rig| {
+        rig.end.inbox.borrow_mut().iter_mut().for_each(|frame| hide(frame));
+        false
+    });
+    assert_eq!(rig.agent.address(), None);
+    assert!(rig.until(60_000, |rig| rig.agent.address().is_some()));
 }
 
 #[test]
