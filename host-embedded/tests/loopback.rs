@@ -325,6 +325,31 @@ fn the_agent_rests_when_there_is_nothing_to_do() {
 }
 
 #[test]
+fn who_says_that_nothing_is_to_be_done_has_done_it() {
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 2] = [neighbour("n", 9101), neighbour("gone", 9102)];
+    let mut rig = Rig::new(TABLE, &with_neighbours(&NEIGHBOURS));
+    rig.is_restless = true;
+    let lines = (0..60).map(|n| format!("many{{number=\"{n}\"}} {n}\n"));
+    let page = lines.collect::<String>();
+    // It takes the next connection while the last one ends.
+    (0..2).for_each(|_| rig.serve(9101, &page));
+    for _ in 0..5 {
+        let client = rig.client();
+        let many = rig.pmid(client, "openmetrics.n.many");
+        let slow = rig.reader(64);
+        rig.peer.get(slow).send_slice(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(rig.fetch(client, &[many])[0].0, 60);
+        // More frames at once than it takes in one call.
+        let others: Vec<_> = (0..20).map(|_| rig.peer.connect(PCP, 1024)).collect();
+        assert_eq!(rig.page(OPEN).status, 200);
+        others.into_iter().for_each(|other| rig.peer.get(other).abort());
+        rig.peer.get(slow).abort();
+        rig.peer.get(client).close();
+        rig.pass(7000);
+    }
+}
+
+#[test]
 fn an_address_comes_by_dhcp_stays_while_it_is_lent_and_goes_with_the_lender() {
     static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
     let settings = Settings { address: pmbridge_embedded::Address::Dhcp, ..with_neighbours(&NEIGHBOURS) };

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, rc::Rc};
 use pmbridge_core::time::{Instant, Timestamp};
 use pmbridge_embedded::{Address, Agent, Neighbour, Next, Settings, memory, metrics::Entry};
 use smoltcp::{
-    iface::{Config, Interface, SocketHandle, SocketSet},
+    iface::{Config, Interface, PollResult, SocketHandle, SocketSet},
     phy::{self, DeviceCapabilities, Medium},
     socket::tcp::{Socket, SocketBuffer, State},
     wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint},
@@ -142,6 +142,10 @@ pub struct Rig {
     pub end: End,
     pub peer: Peer,
     pub millis: u64,
+    /// When the agent wants to be called again.
+    pub next: Next,
+    /// It is called when it does not want to be, too, which is to change nothing.
+    pub is_restless: bool,
     /// The most calls that the agent wanted in one go.
     pub most_polls: usize,
     /// The peer's frames get lost on their way, or those to it.
@@ -175,6 +179,8 @@ impl Rig {
             end,
             peer: Peer::new(other),
             millis: 0,
+            next: Next::Now,
+            is_restless: false,
             most_polls: 0,
             is_mute: false,
             is_deaf: false,
@@ -187,26 +193,25 @@ impl Rig {
         Instant::from_millis(self.millis)
     }
 
-    /// Both sides do what they can now; then a millisecond passes, or as much as nobody has anything to do.
-    pub fn turn(&mut self) {
-        let wall = Timestamp { secs: 1_700_000_000 + i64::try_from(self.millis / 1000).unwrap(), nanos: 0 };
+    /// Both sides do what they can now; then time passes until somebody has something to do, at most so much.
+    ///
+    /// The agent is called as the main loop of a device calls it that sleeps: when a frame has come, and when it said so.
+    pub fn turn_within(&mut self, most: u64) {
         let at = smoltcp::time::Instant::from_millis(i64::try_from(self.millis).unwrap());
-        let mut next = Next::Now;
-        for polls in 1..1000 {
-            let now = self.now();
-            next = self.agent.poll(&mut self.end, now, wall);
-            self.most_polls = self.most_polls.max(polls);
-            if next != Next::Now {
-                break;
-            }
+        let is_due = match self.next {
+            Next::Now => true,
+            Next::At(by) => by <= self.now(),
+            Next::Idle => false,
+        };
+        let is_woken = is_due || !self.end.inbox.borrow().is_empty();
+        if is_woken {
+            self.work();
+        } else if self.is_restless {
+            let before = (self.next, self.end.outbox.borrow().len());
+            self.work();
+            let after = (self.next, self.end.outbox.borrow().len());
+            assert_eq!(after, before, "at {} it had more to do than it said", self.millis);
         }
-        // Who says that nothing is to be done has done it.
-        let now = self.now();
-        let frames = self.end.outbox.borrow().len();
-        for _ in 0..3 {
-            self.agent.poll(&mut self.end, now, wall);
-        }
-        assert_eq!(self.end.outbox.borrow().len(), frames, "at {} it had more to say", self.millis);
         if self.is_deaf {
             self.peer.end.inbox.borrow_mut().clear();
         }
@@ -216,17 +221,41 @@ impl Rig {
         if let Some(dhcp) = &self.dhcp {
             dhcp.serve(&mut self.peer);
         }
-        self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
+        let has_moved = self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
         if self.is_mute {
             self.end.inbox.borrow_mut().clear();
         }
-        let is_quiet = self.end.inbox.borrow().is_empty();
-        let step = match next {
-            Next::At(by) if is_quiet => by.saturating_since(self.now()).millis().clamp(1, 20),
-            Next::Idle if is_quiet => 20,
-            _ => 1,
+        let is_quiet = self.end.inbox.borrow().is_empty() && has_moved == PollResult::None;
+        let agents = match self.next {
+            Next::Now => self.now(),
+            Next::At(by) => by,
+            Next::Idle => Instant::NEVER,
         };
-        self.millis += step;
+        let peers =
+            self.peer.iface.poll_delay(at, &self.peer.sockets).map_or(most, |delay| delay.total_millis());
+        let rest = agents.saturating_since(self.now()).millis().min(peers).min(most);
+        self.millis += if is_quiet { rest.max(1) } else { 1 };
+    }
+
+    /// Calls the agent until it rests.
+    fn work(&mut self) {
+        let wall = Timestamp { secs: 1_700_000_000 + i64::try_from(self.millis / 1000).unwrap(), nanos: 0 };
+        let now = self.now();
+        for polls in 1..1000 {
+            self.next = self.agent.poll(&mut self.end, now, wall);
+            self.most_polls = self.most_polls.max(polls);
+            if self.next != Next::Now {
+                // A frame wakes nobody twice.
+                assert!(self.end.inbox.borrow().is_empty(), "at {} it left a frame", self.millis);
+                return;
+            }
+        }
+        panic!("at {} it does not rest", self.millis);
+    }
+
+    /// The same in short steps, for tests that look at each.
+    pub fn turn(&mut self) {
+        self.turn_within(20);
     }
 
     /// Somebody at the peer has a page.
@@ -239,7 +268,7 @@ impl Rig {
     pub fn pass(&mut self, millis: u64) {
         let until = self.millis + millis;
         while self.millis < until {
-            self.turn();
+            self.turn_within(until - self.millis);
         }
     }
 
@@ -250,7 +279,7 @@ impl Rig {
             if is_so(self) {
                 return true;
             }
-            self.turn();
+            self.turn_within((until - self.millis).min(20));
         }
         is_so(self)
     }
