@@ -1,4 +1,5 @@
-//! How long anybody may keep the agent, or others, from anything: each deadline, from both sides of it.
+//! How long anybody may keep the agent, or others, from anything: each deadline, from both sides of it, as it is met by a
+//! device that sleeps until the agent wants to go on.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,6 +14,7 @@ use pmbridge_core::{pcp::Pmid, pdu};
 use pmbridge_embedded::{
     Neighbour, Settings,
     metrics::{Metric, metrics},
+    time::Timestamp,
 };
 use rig::{HTTP, PCP, Rig, SETTINGS, neighbour};
 use smoltcp::{iface::SocketHandle, socket::tcp::State};
@@ -24,8 +26,28 @@ metrics! {
 }
 
 static NEIGHBOURS: [Neighbour; 1] = [neighbour("n", 9101)];
+static TWO: [Neighbour; 2] = [neighbour("n", 9101), neighbour("m", 9102)];
+const UNREACHED: Neighbour =
+    Neighbour { address: core::net::Ipv4Addr::new(10, 0, 0, 3), ..neighbour("n", 9101) };
 const WITH_NEIGHBOUR: Settings = Settings { neighbours: &NEIGHBOURS, ..SETTINGS };
 const PAGE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// So long before a deadline what it ends is still there, and so long behind it that is gone. A segment there and one back
+/// with a delayed acknowledgement take less.
+const SLACK: u64 = 30;
+
+/// Something is so until so many milliseconds after `start`, and then no more.
+fn holds_for(
+    rig: &mut Rig,
+    (start, millis): (u64, u64),
+    what: &str,
+    mut is_so: impl FnMut(&mut Rig) -> bool,
+) {
+    rig.pass(start + millis - SLACK - rig.millis);
+    assert!(is_so(rig), "{what}: it ended before {millis} ms");
+    rig.pass(2 * SLACK);
+    assert!(!is_so(rig), "{what}: it did not end after {millis} ms");
+}
 
 /// Asks for eight pages at once, takes a few bytes now and then or none, and comes again when it is cut off.
 struct Hostile {
@@ -120,6 +142,20 @@ fn whatever_readers_do_values_are_those_after_the_question_and_come_in_time() {
     }
 }
 
+/// It takes connections from now on, and says nothing.
+fn hush(rig: &mut Rig) {
+    for server in core::mem::take(&mut rig.servers) {
+        rig.peer.get(server.handle).abort();
+        rig.pass(10);
+        rig.peer.get(server.handle).listen(server.port).unwrap();
+    }
+}
+
+/// Whether anything has come.
+fn has_heard(rig: &mut Rig, handle: SocketHandle) -> bool {
+    rig.peer.get(handle).can_recv()
+}
+
 #[test]
 fn a_neighbour_that_hangs_holds_other_answers_back_for_a_moment_only() {
     let mut rig = Rig::new(TABLE, &WITH_NEIGHBOUR);
@@ -129,17 +165,232 @@ fn a_neighbour_that_hangs_holds_other_answers_back_for_a_moment_only() {
     let (clock, temp) = (rig.pmid(one, "device.clock"), rig.pmid(one, "openmetrics.n.temp"));
     let reader = rig.reader(64);
     rig.peer.get(reader).send_slice(PAGE).unwrap();
-    rig.pass(200);
-    // From now on it takes connections and says nothing.
-    let server = rig.servers.remove(0);
-    rig.peer.get(server.handle).abort();
-    rig.pass(10);
-    rig.peer.get(server.handle).listen(9101).unwrap();
+    rig.until(100, |rig| has_heard(rig, reader));
+    let start = rig.millis;
+    hush(&mut rig);
     rig.peer.get(one).send_slice(&rig::pcp::fetching(&[temp])).unwrap();
     rig.pass(100);
-    let ((count, _), took) = ask(&mut rig, &mut [], other, clock);
-    assert!(count == 1 && took < 1500 + 300, "{took} ms");
-    assert!(!rig.peer.is_up(reader));
+    rig.peer.get(other).send_slice(&rig::pcp::fetching(&[clock])).unwrap();
+    // The reader is waited for, then the neighbour has a turn.
+    holds_for(&mut rig, (start, 1500), "the reader", |rig| rig.peer.is_up(reader));
+    holds_for(&mut rig, (start, 1500 + 250), "the turn", |rig| !has_heard(rig, other));
+    assert!(!has_heard(&mut rig, one), "the neighbour has more time than that");
+}
+
+#[test]
+fn an_answer_that_holds_others_back_goes_on_so_long_and_no_longer() {
+    for (bites, millis) in [(None, 1500), (Some(400), 5000)] {
+        let mut rig = Rig::new(TABLE, &SETTINGS);
+        let client = rig.client();
+        let clock = rig.pmid(client, "device.clock");
+        let reader = rig.reader(16);
+        rig.peer.get(reader).send_slice(PAGE).unwrap();
+        let start = rig.millis;
+        rig.pass(300);
+        rig.peer.get(client).send_slice(&rig::pcp::fetching(&[clock])).unwrap();
+        if let Some(every) = bites {
+            while rig.millis < start + millis - every {
+                rig.pass(every);
+                rig.peer.take(reader);
+            }
+        }
+        holds_for(&mut rig, (start, millis), "the reader", |rig| rig.peer.is_up(reader));
+        assert!(has_heard(&mut rig, client), "at once");
+    }
+}
+
+#[test]
+fn a_scrape_goes_on_so_long_and_no_longer() {
+    static UNHEARD: [Neighbour; 1] = [UNREACHED];
+    for (neighbours, drip, millis) in
+        [(&UNHEARD, None, 1500), (&NEIGHBOURS, None, 3000), (&NEIGHBOURS, Some(500), 3000)]
+    {
+        let mut rig = Rig::new(TABLE, &Settings { neighbours, ..SETTINGS });
+        let server = rig.peer.socket(1024);
+        rig.peer.get(server).listen(9101).unwrap();
+        while let Some(every) = drip.filter(|every| rig.millis + every < millis) {
+            rig.pass(every);
+            // As long as it comes, it is an answer that goes on.
+            rig.peer.get(server).send_slice(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        }
+        holds_for(&mut rig, (0, millis), "a scrape", |rig| rig.agent.stats().failures == 0);
+    }
+}
+
+#[test]
+fn who_is_ill_for_long_is_asked_each_minute() {
+    let mut rig = Rig::new(TABLE, &Settings { neighbours: &[UNREACHED], ..SETTINGS });
+    rig.pass(600_000);
+    let scrapes = rig.agent.stats().scrapes;
+    assert!(rig.until(70_000, |rig| rig.agent.stats().scrapes > scrapes));
+    // From a scrape's end on, which is when it was not taken.
+    let start = rig.millis;
+    holds_for(&mut rig, (start, 61_500), "a pause", |rig| rig.agent.stats().scrapes == scrapes + 1);
+}
+
+#[test]
+fn names_wait_for_those_of_a_neighbour_so_long_and_no_longer() {
+    let mut rig = Rig::new(TABLE, &WITH_NEIGHBOUR);
+    let server = rig.peer.socket(1024);
+    rig.peer.get(server).listen(9101).unwrap();
+    let client = rig.client();
+    rig.peer.get(client).send_slice(&rig::pcp::name("device.clock")).unwrap();
+    holds_for(&mut rig, (0, 1000), "names", |rig| !has_heard(rig, client));
+}
+
+#[test]
+fn an_answer_waits_for_neighbours_so_long_and_no_longer() {
+    for is_page in [false, true] {
+        let mut rig = Rig::new(TABLE, &Settings { neighbours: &TWO, ..SETTINGS });
+        rig.serve(9101, "temp 1\n");
+        rig.serve(9102, "temp 2\n");
+        rig.pass(100);
+        let (client, reader) = (rig.client(), rig.reader(8192));
+        let all = ["openmetrics.n.temp", "openmetrics.m.temp", "device.clock"];
+        let all = all.map(|name| rig.pmid(client, name));
+        hush(&mut rig);
+        // One after the other they would take 6 s.
+        let asks = if is_page { reader } else { client };
+        let question = if is_page { PAGE.to_vec() } else { rig::pcp::fetching(&all) };
+        rig.peer.get(asks).send_slice(&question).unwrap();
+        let start = rig.millis;
+        holds_for(&mut rig, (start, 4000), "an answer", |rig| !has_heard(rig, asks));
+        if is_page {
+            assert!(rig.peer.take(reader).starts_with(b"HTTP/1.1 200 "));
+        } else {
+            let answer = rig.peer.take(client);
+            assert!(matches!(rig::pcp::values(&answer)[..], [(..=0, _), (..=0, _), (1, _)]), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_that_may_not_begin_is_refused_in_time() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let reader = rig.reader(1024);
+    // An answer is half out on a line beside the network, and goes on for ever.
+    rig.agent.beside(rig.now(), Timestamp::default(), |_| true);
+    rig.peer.get(reader).send_slice(PAGE).unwrap();
+    let start = rig.millis;
+    holds_for(&mut rig, (start, 9000), "a page", |rig| !has_heard(rig, reader));
+    assert!(rig.peer.take(reader).starts_with(b"HTTP/1.1 503 "));
+}
+
+/// Connects to the agent and brings it to where the deadline begins.
+struct Case {
+    what: &'static str,
+    begin: fn(&mut Rig) -> SocketHandle,
+    millis: u64,
+}
+
+/// A connection to a port that has said so much.
+fn said(rig: &mut Rig, port: u16, room: usize, bytes: &[u8]) -> SocketHandle {
+    let handle = rig.peer.connect(port, room);
+    assert!(rig.until(100, |rig| rig.peer.is_up(handle)));
+    rig.peer.get(handle).send_slice(bytes).unwrap();
+    rig.pass(15);
+    handle
+}
+
+/// A client that has said the beginning of a request.
+fn half_asked(rig: &mut Rig) -> SocketHandle {
+    let client = rig.client();
+    rig.peer.get(client).send_slice(&[0, 0, 0, 60, 0, 0, 0x70, 0x10]).unwrap();
+    client
+}
+
+/// A reader that has had a page.
+fn served(rig: &mut Rig, request: &str) -> SocketHandle {
+    let reader = rig.reader(8192);
+    assert_eq!(rig.request(reader, request).status, 200);
+    rig.pass(15);
+    reader
+}
+
+const CASES: [Case; 8] = [
+    Case { what: "who it is", begin: |rig| rig.peer.connect(PCP, 1024), millis: 10_000 },
+    Case { what: "a request of PCP", begin: half_asked, millis: 10_000 },
+    Case { what: "a first head", begin: |rig| rig.peer.connect(HTTP, 1024), millis: 10_000 },
+    Case { what: "the rest of a head", begin: |rig| said(rig, HTTP, 1024, b"GET /metr"), millis: 10_000 },
+    Case { what: "the next head", begin: |rig| served(rig, HEALTHY), millis: 75_000 },
+    Case { what: "that an answer is read", begin: |rig| said(rig, HTTP, 64, PAGE), millis: 5000 },
+    Case { what: "that its rest is", begin: |rig| said(rig, HTTP, 16, HEALTHY.as_bytes()), millis: 20_000 },
+    Case { what: "the peer's end", begin: |rig| served(rig, LAST), millis: 5000 },
+];
+
+const HEALTHY: &str = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST: &str = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn what_a_connection_waits_for_has_to_come_so_soon_and_no_sooner() {
+    for Case { what, begin, millis } in CASES {
+        let mut rig = Rig::new(TABLE, &SETTINGS);
+        let start = rig.millis;
+        let handle = begin(&mut rig);
+        rig.until(100, |rig| rig.peer.get(handle).state() != State::SynSent);
+        let state = rig.peer.get(handle).state();
+        assert!(matches!(state, State::Established | State::CloseWait), "{what}: {state}");
+        holds_for(&mut rig, (start, millis), what, |rig| rig.peer.get(handle).state() == state);
+    }
+}
+
+/// All places at a port are taken by who may be sent away, after so long.
+struct Full {
+    what: &'static str,
+    port: u16,
+    places: usize,
+    begin: fn(&mut Rig),
+    millis: u64,
+}
+
+const FULL: [Full; 5] = [
+    Full {
+        what: "who connected",
+        port: PCP,
+        places: 3,
+        begin: |rig| _ = rig.peer.connect(PCP, 1024),
+        millis: 2000,
+    },
+    Full {
+        what: "a reader that connected",
+        port: HTTP,
+        places: 2,
+        begin: |rig| _ = rig.peer.connect(HTTP, 1024),
+        millis: 2000,
+    },
+    Full { what: "a reader", port: HTTP, places: 2, begin: |rig| _ = served(rig, HEALTHY), millis: 2000 },
+    Full { what: "a client", port: PCP, places: 3, begin: |rig| _ = rig.client(), millis: 90_000 },
+    Full { what: "half a handshake", port: PCP, places: 3, begin: half_open, millis: 1000 },
+];
+
+/// Says the first segment of a connection, and hears no answer to that.
+fn half_open(rig: &mut Rig) {
+    let handle = rig.peer.connect_from(rig::UNHEARING, PCP, 64);
+    rig.peer.speak(rig.millis);
+    rig.peer.sockets.remove(handle);
+}
+
+#[test]
+fn a_place_is_kept_from_who_comes_so_long_and_no_longer() {
+    for Full { what, port, places, begin, millis } in FULL {
+        let mut rig = Rig::new(TABLE, &SETTINGS);
+        // Both ends know each other's address, so that a first segment is the first thing that is said.
+        let known = rig.reader(64);
+        rig.peer.get(known).abort();
+        rig.pass(100);
+        let first = rig.millis;
+        (0..places).for_each(|_| begin(&mut rig));
+        let last = rig.millis;
+        rig.pass(200);
+        let outcome = |rig: &Rig| (rig.agent.stats().refused, rig.agent.stats().evicted);
+        for (at, want) in [(first + millis - SLACK, (1, 0)), (last + millis + SLACK, (1, 1))] {
+            rig.pass(at - rig.millis);
+            let next = rig.peer.connect(port, 1024);
+            rig.pass(20);
+            assert_eq!(outcome(&rig), want, "{what}: {} ms after it was heard", at - first);
+            assert_eq!(rig.peer.is_up(next), want.1 == 1, "{what}");
+        }
+    }
 }
 
 #[test]
@@ -173,6 +424,19 @@ fn the_rest_of_an_answer_waits_so_long_and_no_longer() {
     rig.pass(1000);
     assert!(!rig.peer.is_up(reader));
     assert_eq!(rig.agent.stats().timed_out, 1);
+}
+
+#[test]
+fn a_place_is_free_as_soon_as_its_connection_has_ended() {
+    let mut rig = Rig::new(TABLE, &SETTINGS);
+    let readers = [served(&mut rig, LAST), served(&mut rig, LAST)];
+    readers.into_iter().for_each(|reader| rig.peer.get(reader).close());
+    // Before the last acknowledgement is out, which is delayed.
+    rig.pass(5);
+    let next = rig.peer.connect(HTTP, 1024);
+    rig.pass(10);
+    assert!(rig.peer.is_up(next));
+    assert_eq!((rig.agent.stats().refused, rig.agent.stats().evicted), (0, 0));
 }
 
 #[test]
@@ -227,17 +491,22 @@ fn a_page_of_a_neighbour_is_a_mebibyte_long_at_most() {
 }
 
 #[test]
-fn a_client_that_vanished_without_a_word_has_left_its_place_after_35_s() {
+fn a_client_that_vanished_without_a_word_has_left_its_place_after_so_long_and_no_sooner() {
     let mut rig = Rig::new(TABLE, &SETTINGS);
     let client = rig.client();
     let clock = rig.pmid(client, "device.clock");
-    for (is_deaf, wait) in [(false, 0), (true, 7000), (false, 23_000)] {
+    rig.peer.get(client).abort();
+    rig.pass(100);
+    // One whose answer is not acknowledged is waited for as one that does not read.
+    for (is_deaf, wait, millis) in [(false, 0, 20_000), (true, 7000, 35_000), (false, 23_000, 35_000)] {
         let client = rig.client();
         rig.fetch(client, &[clock]);
         rig.pass(wait);
         (rig.is_mute, rig.is_deaf) = (true, is_deaf);
-        rig.pass(35_500);
-        assert_eq!(rig.agent.stats().clients, 0, "{wait} ms after it was heard last");
+        // Who says nothing is asked every 10 s whether it is there.
+        let heard = rig.millis - wait % 10_000;
+        let what = format!("{wait} ms after its question");
+        holds_for(&mut rig, (heard, millis), &what, |rig| rig.agent.stats().clients == 1);
         (rig.is_mute, rig.is_deaf) = (false, false);
         rig.pass(1000);
     }

@@ -21,6 +21,8 @@ use smoltcp::{
 pub const AGENT: [u8; 4] = [10, 0, 0, 1];
 /// The peer's.
 pub const PEER: [u8; 4] = [10, 0, 0, 2];
+/// Another one of the peer's, which nothing reaches.
+pub const UNHEARING: [u8; 4] = [10, 0, 0, 3];
 pub const PCP: u16 = 44_321;
 pub const HTTP: u16 = 9100;
 
@@ -92,7 +94,9 @@ impl Peer {
         let mut config = Config::new(EthernetAddress([2, 0, 0, 0, 0, 2]).into());
         config.random_seed = 7;
         let mut iface = Interface::new(config, &mut end, smoltcp::time::Instant::ZERO);
-        iface.update_ip_addrs(|all| all.push(IpCidr::new(IpAddress::Ipv4(PEER.into()), 8)).unwrap());
+        for address in [PEER, UNHEARING] {
+            iface.update_ip_addrs(|all| all.push(IpCidr::new(IpAddress::Ipv4(address.into()), 8)).unwrap());
+        }
         Self { end, iface, sockets: SocketSet::new(Vec::new()), port: 50_000 }
     }
 
@@ -104,11 +108,23 @@ impl Peer {
 
     /// Connects to a port of the agent.
     pub fn connect(&mut self, port: u16, room: usize) -> SocketHandle {
+        self.connect_from(PEER, port, room)
+    }
+
+    /// The same from one of the peer's addresses.
+    pub fn connect_from(&mut self, from: [u8; 4], port: u16, room: usize) -> SocketHandle {
         let handle = self.socket(room);
         self.port += 1;
         let to = IpEndpoint::new(IpAddress::Ipv4(AGENT.into()), port);
-        self.sockets.get_mut::<Socket<'_>>(handle).connect(self.iface.context(), to, self.port).unwrap();
+        let from = (IpAddress::Ipv4(from.into()), self.port);
+        self.sockets.get_mut::<Socket<'_>>(handle).connect(self.iface.context(), to, from).unwrap();
         handle
+    }
+
+    /// Takes in what has come, and says what there is to be said; whether any of that was something.
+    pub fn speak(&mut self, millis: u64) -> bool {
+        let at = smoltcp::time::Instant::from_millis(i64::try_from(millis).unwrap());
+        self.iface.poll(at, &mut self.end, &mut self.sockets) != PollResult::None
     }
 
     pub fn get(&mut self, handle: SocketHandle) -> &mut Socket<'static> {
@@ -212,20 +228,19 @@ impl Rig {
             let after = (self.next, self.end.outbox.borrow().len());
             assert_eq!(after, before, "at {} it had more to do than it said", self.millis);
         }
-        if self.is_deaf {
-            self.peer.end.inbox.borrow_mut().clear();
-        }
+        let is_deaf = self.is_deaf;
+        self.peer.end.inbox.borrow_mut().retain(|frame| !is_deaf && frame.get(30..34) != Some(&UNHEARING));
         let mut servers = core::mem::take(&mut self.servers);
         servers.iter_mut().for_each(|server| server.serve(self));
         self.servers = servers;
         if let Some(dhcp) = &self.dhcp {
             dhcp.serve(&mut self.peer);
         }
-        let has_moved = self.peer.iface.poll(at, &mut self.peer.end, &mut self.peer.sockets);
+        let has_moved = self.peer.speak(self.millis);
         if self.is_mute {
             self.end.inbox.borrow_mut().clear();
         }
-        let is_quiet = self.end.inbox.borrow().is_empty() && has_moved == PollResult::None;
+        let is_quiet = self.end.inbox.borrow().is_empty() && !has_moved;
         let agents = match self.next {
             Next::Now => self.now(),
             Next::At(by) => by,
