@@ -38,6 +38,11 @@ pub fn credentials() -> Vec<u8> {
     emitted(|w| creds::Creds { version: 2, flags: creds::Features::NONE }.emit(7, w))
 }
 
+/// Asks what a metric is.
+pub fn describing(pmid: Pmid) -> Vec<u8> {
+    emitted(|w| w.words([16, Kind::DESC_REQ.0, 0, pmid.to_bits()]))
+}
+
 /// Asks for values, of all instances.
 pub fn fetching(pmids: &[Pmid]) -> Vec<u8> {
     let ids: Vec<u8> = pmids.iter().flat_map(|pmid| pmid.to_bits().to_be_bytes()).collect();
