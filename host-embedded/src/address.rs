@@ -83,3 +83,55 @@ pub(crate) const fn change(
 ) -> Option<Option<Ipv4Addr>> {
     None
 }
+
+#[cfg(all(test, feature = "dhcp"))]
+mod tests {
+    extern crate std;
+    use super::*;
+    use smoltcp::phy::{DeviceCapabilities, Medium, RxToken, TxToken};
+
+    /// A device without a cable.
+    struct Silent;
+    struct Token;
+
+    impl Device for Silent {
+        type RxToken<'a> = Token;
+        type TxToken<'a> = Token;
+
+        fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Token, Token)> {
+            None
+        }
+
+        fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Token> {
+            None
+        }
+
+        fn capabilities(&self) -> DeviceCapabilities {
+            let mut caps = DeviceCapabilities::default();
+            caps.medium = Medium::Ethernet;
+            caps
+        }
+    }
+
+    impl RxToken for Token {
+        fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+            f(&[])
+        }
+    }
+
+    impl TxToken for Token {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+            f(&mut std::vec![0; len])
+        }
+    }
+
+    #[test]
+    fn no_address_is_lost_before_there_was_any() {
+        let mac = [2, 0, 0, 0, 0, 1];
+        let settings = Settings { labels: "", mac, address: Address::Dhcp, neighbours: &[], seed: 1 };
+        let mut iface = interface(&settings, &mut Silent, Instant::START);
+        let mut sockets = SocketSet::new(std::vec![]);
+        let handle = ask(&settings, &mut sockets).unwrap().unwrap();
+        assert_eq!(change(&mut iface, &mut sockets, handle), None);
+    }
+}
