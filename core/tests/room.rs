@@ -359,3 +359,17 @@ fn a_name_in_the_name_space_stays_though_it_has_no_series() {
     read(&mut store, 0, &names(0, 5), true);
     assert_eq!(samples(&store).iter().filter(|line| line.contains("source=\"a\"")).count(), 5);
 }
+
+#[test]
+fn the_row_for_spellings_of_a_source_comes_back() {
+    let mut store = store(Fixed::<3, 24, 80, 0, 512, 4096>::new());
+    for source in [0, 1] {
+        let spellings = "two{a=\"1\",b=\"2\"} 1\ntwo{b=\"2\",a=\"1\"} 2\n";
+        assert_eq!(read(&mut store, source, spellings, true), 0);
+        read(&mut store, source, "", true);
+    }
+    // A line may need two slots, one of them for the row of its own source.
+    let all = names(1, 23);
+    read(&mut store, 2, &all, true);
+    assert_eq!(read(&mut store, 2, &all, true), 0, "all slots of metrics are there");
+}

@@ -5,6 +5,8 @@
 //! Roles read it through a [`View`].
 
 mod chain;
+#[cfg(test)]
+mod check;
 mod family;
 #[cfg(feature = "full")]
 mod hosts;
