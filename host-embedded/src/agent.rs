@@ -253,7 +253,7 @@ impl<'m> Inner<'m> {
         let seats = self.places().saturating_add(1);
         // What is asked for is published before anybody else's answer begins.
         let mut worked = self.publish();
-        let is_other = self.hold();
+        self.hold();
         for _ in 0..seats {
             if worked {
                 break;
@@ -269,7 +269,7 @@ impl<'m> Inner<'m> {
         self.stats.clients = count(self.clients.iter().filter(|client| client.is_taken()).count());
         self.stats.readers = count(self.pages.iter().filter(|reader| reader.is_taken()).count());
         // Who was held back and is no more goes on at once.
-        worked | is_other | self.hold()
+        worked | self.hold()
     }
 
     /// Holds answers back while others keep somebody from values, or lets them go; whether that has changed.
