@@ -12,7 +12,7 @@ use smoltcp::{
 use crate::{
     agent::stack_time,
     log,
-    settings::{Address, Error, Settings, is_unicast},
+    settings::{Address, Error, Settings},
 };
 
 /// The stack, at its address if that is known: of settings that can be.
@@ -56,6 +56,7 @@ pub(crate) fn change(
     sockets: &mut SocketSet<'_>,
     handle: SocketHandle,
 ) -> Option<Option<Ipv4Addr>> {
+    use crate::settings::is_unicast;
     use smoltcp::socket::dhcpv4::{Event, Socket};
     let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll()? {
         // smoltcp looks at the address only. It panics as it sends to a router that is none.
