@@ -39,8 +39,9 @@ fn main() -> ! {
     let copies = (0..ROUNDS).all(|_| {
         let (from, to) = (at(&mut seed), at(&mut seed));
         let len = at(&mut seed).min(LEN.saturating_sub(from.max(to)));
-        is_moved(from..from.saturating_add(len), to) && is_filled(to..to.saturating_add(len))
-    });
+        let place = to..to.saturating_add(len);
+        is_moved(from..from.saturating_add(len), to) && is_filled(&place) && is_cleared(&place)
+    }) && hand_their_target_on();
     #[cfg(feature = "defmt")]
     defmt::info!("divides {}, copies {}", divides, copies);
     end::end(if divides && copies { 0 } else { 1 })
@@ -81,15 +82,45 @@ fn is_moved(from: Range<usize>, to: usize) -> bool {
     })
 }
 
-fn is_filled(place: Range<usize>) -> bool {
+fn is_filled(place: &Range<usize>) -> bool {
     let mut bytes = numbered();
     if let Some(part) = black_box(&mut bytes).get_mut(place.clone()) {
         part.fill(black_box(0xa5));
     }
-    bytes
-        .iter()
-        .enumerate()
-        .all(|(i, &byte)| byte == if place.contains(&i) { 0xa5 } else { i.to_le_bytes()[0] })
+    has_only(&bytes, place, 0xa5)
+}
+
+/// With a nought that the compiler sees, which it has another name for.
+fn is_cleared(place: &Range<usize>) -> bool {
+    let mut bytes = numbered();
+    if let Some(part) = black_box(&mut bytes).get_mut(place.clone()) {
+        part.fill(0);
+    }
+    has_only(&bytes, place, 0)
+}
+
+fn has_only(bytes: &[u8], place: &Range<usize>, filling: u8) -> bool {
+    let as_was = |i: usize| i.to_le_bytes()[0];
+    bytes.iter().enumerate().all(|(i, &byte)| byte == if place.contains(&i) { filling } else { as_was(i) })
+}
+
+/// What C's names give back, and that a filling is a byte of the word that it comes in.
+#[expect(unsafe_code, reason = "they are called by their names, as the compiler calls them")]
+fn hand_their_target_on() -> bool {
+    unsafe extern "C" {
+        fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+        fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8;
+    }
+    // The compiler knows what functions of these names do, if it sees them called.
+    let copy = black_box(memmove as unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8);
+    let fill = black_box(memset as unsafe extern "C" fn(*mut u8, i32, usize) -> *mut u8);
+    let mut bytes = numbered();
+    let first = bytes.as_mut_ptr();
+    let second = first.wrapping_add(1);
+    // SAFETY: all of it is within `bytes`.
+    let back =
+        unsafe { [copy(first, second, LEN - 1), copy(second, first, LEN - 1), fill(first, 0x15a, LEN)] };
+    back == [first, second, first] && has_only(&bytes, &(0..LEN), 0x5a)
 }
 
 fn numbered() -> [u8; LEN] {
