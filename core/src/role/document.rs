@@ -234,3 +234,6 @@ fn take<S: Storage>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 mod chain;
 #[cfg(test)]
-mod check;
+pub(crate) mod check;
 mod family;
 #[cfg(feature = "full")]
 mod hosts;
