@@ -99,6 +99,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// What Linux has for the name of an interface, with a zero behind it.
+const IFNAMSIZ: usize = 16;
+
 /// A sensor that is none, read by a thread; on a device that may be an interrupt.
 fn sense(millis: u64) {
     let swing = f64::from(u32::try_from(millis / 1000 % 60).unwrap_or_default());
@@ -111,6 +114,9 @@ fn sense(millis: u64) {
 /// The interface, which this machine has an address at.
 fn open(options: &Options) -> Result<TunTapInterface, Box<dyn Error>> {
     let Options { interface, address, prefix, .. } = options;
+    if interface.len() >= IFNAMSIZ {
+        return Err(format!("{interface}: no interface has a name as long").into());
+    }
     let is_there = Path::new("/sys/class/net").join(interface).exists();
     let mut octets = address.octets();
     octets[3] = if octets[3] == 254 { 253 } else { 254 };

@@ -59,9 +59,11 @@ pub(crate) fn change(
     use crate::settings::is_unicast;
     use smoltcp::socket::dhcpv4::{Event, Socket};
     let (address, gateway) = match sockets.get_mut::<Socket<'_>>(handle).poll()? {
-        // smoltcp looks at the address only. It panics as it sends to a router that is none.
+        // smoltcp looks at the address only. It panics as it sends to a router that is none, and asks in vain for itself.
         Event::Configured(lease) => {
-            (Some(lease.address), lease.router.filter(|router| is_unicast(router.octets())))
+            let own = lease.address.address();
+            let is_one = |router: &Ipv4Addr| is_unicast(router.octets()) && *router != own;
+            (Some(lease.address), lease.router.filter(is_one))
         }
         // That comes first, too, before there was any.
         Event::Deconfigured if iface.ipv4_addr().is_none() => return None,

@@ -179,24 +179,21 @@ const fn next(pieces: &mut (&[u8], &[u8])) -> Option<u8> {
 
 /// Whether a name is another one, or below it in the name space.
 pub(crate) const fn is_below(name: &str, above: &str) -> bool {
-    matches!(behind(name, above), Some([] | [b'.', ..]))
-}
-
-/// Whether a name is that of a branch, or below it in the name space or on a page, where a dot is a `_`.
-const fn is_of(name: &str, branch: &str) -> bool {
-    matches!(behind(name, branch), Some([] | [b'.' | b'_', ..]))
-}
-
-/// What follows `front` in a name that begins so.
-const fn behind<'a>(name: &'a str, front: &str) -> Option<&'a [u8]> {
-    let (mut name, mut front) = (name.as_bytes(), front.as_bytes());
+    let (mut name, mut above) = (name.as_bytes(), above.as_bytes());
     loop {
-        match (name, front) {
-            ([x, rest @ ..], [y, tail @ ..]) if *x == *y => (name, front) = (rest, tail),
-            (rest, []) => return Some(rest),
-            _ => return None,
+        match (name, above) {
+            ([x, rest @ ..], [y, tail @ ..]) if *x == *y => (name, above) = (rest, tail),
+            ([] | [b'.', ..], []) => return true,
+            _ => return false,
         }
     }
+}
+
+/// Whether a name is that of a branch, or below it in the name space or on a page, where a dot is a `_` and a capital
+/// letter a small one.
+const fn is_of(name: &str, branch: &str) -> bool {
+    let ends = matches!(name.as_bytes().split_at_checked(branch.len()), Some((_, [] | [b'.' | b'_', ..])));
+    ends && name.split_at(branch.len()).0.eq_ignore_ascii_case(branch)
 }
 
 const fn is_same(a: &str, b: &str) -> bool {

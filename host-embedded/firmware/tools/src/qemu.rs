@@ -101,7 +101,9 @@ impl Qemu {
             command.args(["-serial", "none"]);
         }
         if let Some(file) = &settings.capture {
-            command.args(["-object", &format!("filter-dump,id=capture,netdev=wire,file={}", file.display())]);
+            // A comma of a value is written twice.
+            let file = file.display().to_string().replace(',', ",,");
+            command.args(["-object", &format!("filter-dump,id=capture,netdev=wire,file={file}")]);
         }
         command
             .args(["-chardev", &format!("socket,id=monitor,path={monitor},abstract=on,server=on,wait=off")]);
