@@ -2,11 +2,12 @@
 
 use pmbridge_core::{
     pcp::{Semantics, Type, Units},
-    store::{Declaration, Full, Instances, Published, Region, SourceId},
+    store::{Declaration, Instances, Published, Region, SourceId},
 };
 
 use crate::{
-    clients::Known, memory::Later, neighbour::Lane, rules::Globs, settings::Neighbour, stats::Stats,
+    clients::Known, memory::Later, metrics::Error, neighbour::Lane, rules::Globs, settings::Neighbour,
+    stats::Stats,
 };
 
 /// What the values come from, beside the store.
@@ -128,7 +129,7 @@ impl Row {
 
 impl Own {
     /// Declares `pmbridge.*`, with all series, so that they have their room before neighbours take it.
-    pub(crate) fn declare(store: &mut Known<'_>, neighbours: &'static [Neighbour]) -> Result<Self, Full> {
+    pub(crate) fn declare(store: &mut Known<'_>, neighbours: &'static [Neighbour]) -> Result<Self, Error> {
         let source = store.add_source("pmbridge", "", Some(CLUSTER))?;
         for row in TABLE.iter().filter(|row| row.is_said(neighbours)) {
             let declaration = Declaration {
@@ -146,6 +147,10 @@ impl Own {
                 aside: false,
             };
             let metric = store.declare(source, &declaration)?;
+            // A page has small letters and `_` only, so the device may have a metric that is called the same there.
+            if store.view().kin_len(metric) > 1 {
+                return Err(Error::Twice(row.name));
+            }
             let mut series = |instance| store.declare_series(metric, instance, &[]).map(|_| ());
             match row.says {
                 Says::Whole(_) | Says::Sum(_) => series(None)?,

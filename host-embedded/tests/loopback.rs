@@ -467,6 +467,31 @@ fn what_is_none_is_no_setting() {
 }
 
 #[test]
+fn what_a_page_calls_as_something_of_the_agents_is_no_metric_of_a_device() {
+    use pmbridge_embedded::{Agent, Error, memory, metrics};
+    static CAPITALS: Metric<u32> = Metric::gauge("PMBRIDGE.clients", "A page has none.");
+    static HUMP: Metric<u32> = Metric::gauge("pmbridgeClients", "It is written apart.");
+    static APART: Metric<u32> = Metric::counter("pmbridge_scrapes", "As a dot is written.");
+    static EACH: Metric<u32> = Metric::gauge("pmbridgeSource.up", "Of no neighbour.");
+    static OTHER: Metric<u32> = Metric::gauge("pm_bridge.clients", "Another one.");
+    static NEIGHBOURS: [pmbridge_embedded::Neighbour; 1] = [neighbour("n", 9101)];
+    let made = |entry| {
+        let memory = Box::leak(Box::new(memory::Standard::new()));
+        let table = Box::leak(Box::new([entry]));
+        Agent::new(memory, &mut rig::wire().0, table, &with_neighbours(&NEIGHBOURS), rig::at(0)).map(|_| ())
+    };
+    for (metric, name) in [
+        (&CAPITALS, "pmbridge.clients"),
+        (&HUMP, "pmbridge.clients"),
+        (&APART, "pmbridge.scrapes"),
+        (&EACH, "pmbridge.source.up"),
+    ] {
+        assert_eq!(made(metric.entry()), Err(Error::Metrics(metrics::Error::Twice(name))));
+    }
+    assert_eq!(made(OTHER.entry()), Ok(()));
+}
+
+#[test]
 fn who_has_had_its_page_is_in_nobodys_way_and_ends_well() {
     let mut rig = Rig::new(TABLE, &SETTINGS);
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

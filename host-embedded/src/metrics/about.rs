@@ -34,8 +34,8 @@ impl About {
             "a metric's name is words of letters, digits and `_` with dots between them"
         );
         assert!(
-            !is_of(name, "pmbridge") && !is_of(name, "openmetrics"),
-            "names below `pmbridge` and `openmetrics`, on a page or in PCP, are not the device's"
+            !is_below(name, "pmbridge") && !is_below(name, "openmetrics"),
+            "names below `pmbridge` and `openmetrics` are not the device's"
         );
         assert!(!help.is_empty(), "a metric has a help text");
         Self {
@@ -187,13 +187,6 @@ pub(crate) const fn is_below(name: &str, above: &str) -> bool {
             _ => return false,
         }
     }
-}
-
-/// Whether a name is that of a branch, or below it in the name space or on a page, where a dot is a `_` and a capital
-/// letter a small one.
-const fn is_of(name: &str, branch: &str) -> bool {
-    let ends = matches!(name.as_bytes().split_at_checked(branch.len()), Some((_, [] | [b'.' | b'_', ..])));
-    ends && name.split_at(branch.len()).0.eq_ignore_ascii_case(branch)
 }
 
 const fn is_same(a: &str, b: &str) -> bool {

@@ -41,14 +41,6 @@ pub trait Integer: Value {
 /// ```
 /// ```compile_fail
 /// # use pmbridge_embedded::metrics::Metric;
-/// static METRIC: Metric<u32> = Metric::counter("pmbridge_scrapes", "The agent has one of this name on its page.");
-/// ```
-/// ```compile_fail
-/// # use pmbridge_embedded::metrics::Metric;
-/// static METRIC: Metric<u32> = Metric::gauge("PMBRIDGE.clients", "So it has of this one, as a page has no capitals.");
-/// ```
-/// ```compile_fail
-/// # use pmbridge_embedded::metrics::Metric;
 /// static METRIC: Metric<u32, 2> = Metric::gauge("fan.speed", "Of each.").instances("fan", &["a", "a"]);
 /// ```
 /// ```compile_fail

@@ -41,7 +41,8 @@ pub enum Error {
     /// The store has no room for it.
     Full(Full),
     /// This name comes twice, or another metric has the same one on a page: `disk.size` and `disk.size_kb`, both in Kbyte;
-    /// or OpenMetrics keeps it for the other, as `boot.created` for a counter `boot`.
+    /// or OpenMetrics keeps it for the other, as `boot.created` for a counter `boot`. One of the agent's own comes
+    /// twice where a metric of the table would be called the same on a page.
     Twice(&'static str),
 }
 
